@@ -1,0 +1,1 @@
+//! Finding NVIDIA libraries at run time and saying what is missing.

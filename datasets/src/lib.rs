@@ -1,0 +1,1 @@
+//! Driving-scene datasets: Cityscapes, CamVid and a synthetic generator.

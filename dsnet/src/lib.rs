@@ -1,0 +1,1 @@
+//! DSNet: training, evaluating and benchmarking real-time driving-scene segmentation.

@@ -1,0 +1,1 @@
+//! Tensors, operations as values, and the CPU backend.

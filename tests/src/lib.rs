@@ -1,0 +1,1 @@
+//! Tests that span crates: gradients, parity, command line, faults.
