@@ -1,1 +1,29 @@
-//! Finding NVIDIA libraries at run time and saying what is missing.
+//! Finding NVIDIA's driver and libraries at run time, and saying what is missing.
+//!
+//! Nothing is linked: a program with this crate starts on a machine that has never seen a GPU. Libraries are opened when
+//! asked for, in a fixed search order ([`folders`]), and what was tried is part of every answer, so that a person can see why
+//! a library that "is installed" was not found. [`examine`] looks at everything and returns a [`Report`], which the
+//! `dsnet doctor` command prints; [`locate`] opens one library for use.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`catalog`] | the libraries: file names, packages that bring them |
+//! | [`environment`] | what a search depends on: variables, file-system root, dynamic loader |
+//! | [`folders`] | the search order |
+//! | [`locate`](mod@locate) | opening a library, remembering every place tried |
+//! | [`driver`] | the driver and the devices it shows |
+//! | [`version`] | asking a library for its version |
+//! | [`report`] | all of it together, readable |
+
+pub mod catalog;
+pub mod driver;
+pub mod environment;
+pub mod folders;
+pub mod locate;
+pub mod report;
+pub mod version;
+
+pub use catalog::Library;
+pub use environment::Environment;
+pub use locate::{Found, Missing, locate};
+pub use report::{Report, examine};
