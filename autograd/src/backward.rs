@@ -1,0 +1,344 @@
+//! Backward: one reverse loop over the tape.
+
+use std::collections::HashMap;
+
+use smallvec::{SmallVec, smallvec};
+use tensor::{Meta, Ops, Tensor};
+
+use crate::{
+    Error, Result, Tape, Var, rules,
+    tape::{Edge, Kind, Node},
+    var::common_tape,
+};
+
+/// Gradients of a scalar with respect to the leaves of its tape.
+#[derive(Debug, Default)]
+pub struct Grads(HashMap<usize, Tensor>);
+
+impl Grads {
+    /// The gradient of a leaf; `None` where the scalar does not depend on it.
+    pub fn get(&self, leaf: &Var) -> Option<&Tensor> {
+        self.0.get(&leaf.edge()?.node)
+    }
+
+    /// The gradient of a leaf, taken out.
+    pub fn take(&mut self, leaf: &Var) -> Option<Tensor> {
+        self.0.remove(&leaf.edge()?.node)
+    }
+}
+
+/// What a rule sees: operands and results as far as it asked to save them, and the gradients of the results.
+pub struct Context<'a> {
+    node: &'a Node,
+    /// The tape to record on, where derivatives are to be differentiated again.
+    tape: Option<&'a Tape>,
+    index: usize,
+    grads: &'a [Option<Var>],
+    needs: SmallVec<[bool; 3]>,
+}
+
+impl Context<'_> {
+    fn var(&self, value: &Tensor, edge: Option<Edge>) -> Var {
+        match (self.tape, edge) {
+            (Some(tape), Some(edge)) => Var::on(tape, value.clone(), edge),
+            _ => Var::new(value.clone()),
+        }
+    }
+
+    /// Operand `i`.
+    ///
+    /// # Errors
+    /// Where the operation does not save it.
+    pub fn input(&self, i: usize) -> Result<Var> {
+        let saved = self.node.saved_inputs.get(i).and_then(Option::as_ref);
+        let saved =
+            saved.ok_or_else(|| Error::Message(format!("{}: operand {i} was not saved", self.name())))?;
+        Ok(self.var(saved, self.node.inputs[i]))
+    }
+
+    /// Result `i`.
+    ///
+    /// # Errors
+    /// Where the operation does not save it.
+    pub fn output(&self, i: usize) -> Result<Var> {
+        let saved = self.node.saved_outputs.get(i).and_then(Option::as_ref);
+        let saved =
+            saved.ok_or_else(|| Error::Message(format!("{}: result {i} was not saved", self.name())))?;
+        Ok(self.var(saved, Some(Edge { node: self.index, output: i })))
+    }
+
+    /// Dims and dtype of operand `i`.
+    pub fn input_meta(&self, i: usize) -> &Meta {
+        &self.node.in_metas[i]
+    }
+
+    /// Dims and dtype of result `i`.
+    pub fn output_meta(&self, i: usize) -> &Meta {
+        &self.node.out_metas[i]
+    }
+
+    /// Number of operands.
+    pub fn inputs(&self) -> usize {
+        self.node.in_metas.len()
+    }
+
+    /// Whether anybody wants the gradient of operand `i`.
+    pub fn needs(&self, i: usize) -> bool {
+        self.needs[i]
+    }
+
+    /// The gradient of result `i`, where one arrived.
+    pub fn grad_if_any(&self, i: usize) -> Option<&Var> {
+        self.grads[i].as_ref()
+    }
+
+    /// The gradient of result `i`; zeros where none arrived.
+    ///
+    /// # Errors
+    /// Where memory runs out.
+    pub fn grad(&self, i: usize) -> Result<Var> {
+        match &self.grads[i] {
+            Some(g) => Ok(g.clone()),
+            None => {
+                let meta = self.output_meta(i);
+                let like = self.grads.iter().flatten().next();
+                let device = like.map_or_else(tensor::cpu::device, |g| g.device());
+                Ok(Var::new(Tensor::full_on(&device, 0.0, &meta.dims, meta.dtype)?))
+            }
+        }
+    }
+
+    /// All gradients of the results, as they arrived.
+    pub fn grads(&self) -> &[Option<Var>] {
+        self.grads
+    }
+
+    fn name(&self) -> String {
+        self.node.kind.name()
+    }
+}
+
+/// What the walk does.
+struct Walk<'a> {
+    tape: &'a Tape,
+    /// Keep what was saved, and record the rules' own operations.
+    create_graph: bool,
+    /// Values whose gradients are wanted, leaves or not; `None`: all leaves.
+    targets: Option<&'a [Edge]>,
+}
+
+type Slots = HashMap<usize, SmallVec<[Option<Var>; 2]>>;
+
+pub(crate) fn backward(loss: &Var) -> Result<Grads> {
+    if !loss.dims().is_empty() {
+        return Err(Error::NotScalar { dims: loss.dims().to_vec() });
+    }
+    let (Some(tape), true) = (loss.tape(), loss.needs_gradient()) else {
+        let spent = loss.tape().is_some_and(|t| t.0.borrow().spent);
+        return Err(if spent { Error::Spent } else { Error::NotRecorded });
+    };
+    if std::mem::replace(&mut tape.0.borrow_mut().spent, true) {
+        return Err(Error::Spent);
+    }
+    let seed = loss.detach().full_like(1.0, &[])?;
+    let walk = Walk { tape, create_graph: false, targets: None };
+    let slots = walk.run(&[(loss, seed)])?;
+    let leaves =
+        slots.into_iter().filter_map(|(node, mut grads)| Some((node, grads[0].take()?.into_tensor())));
+    Ok(Grads(leaves.collect()))
+}
+
+/// Gradients of `outputs`, weighted by `seeds` of the same dims, with respect to `inputs`; `None` where there
+/// is no dependence. With `create_graph` the computation is itself recorded, for higher derivatives;
+/// either way the tape keeps what it saved and can be walked again.
+///
+/// # Errors
+/// [`Error::Spent`] after [`Var::backward`], or what a rule reports.
+pub fn gradients(
+    outputs: &[&Var],
+    seeds: &[Var],
+    inputs: &[&Var],
+    create_graph: bool,
+) -> Result<Vec<Option<Var>>> {
+    let all: Vec<&Var> = outputs.iter().chain(inputs).copied().collect();
+    let Some(tape) = common_tape(|| "gradients".into(), &all)? else {
+        return Ok(inputs.iter().map(|_| None).collect());
+    };
+    if tape.0.borrow().spent {
+        return Err(Error::Spent);
+    }
+    let targets: Vec<Edge> = inputs.iter().filter_map(|v| v.edge()).collect();
+    let walk = Walk { tape: &tape, create_graph, targets: Some(&targets) };
+    let seeded: Vec<(&Var, Var)> = outputs
+        .iter()
+        .zip(seeds)
+        .filter(|(out, _)| out.edge().is_some())
+        .map(|(&out, seed)| (out, if create_graph { seed.clone() } else { seed.detach() }))
+        .collect();
+    let slots = walk.run(&seeded)?;
+    let grad = |v: &&Var| v.edge().and_then(|e| slots.get(&e.node)?.get(e.output)?.clone());
+    Ok(inputs.iter().map(grad).collect())
+}
+
+/// The gradients of a composition: applies `compose` to `ins` and returns the gradients of what it returns,
+/// weighted by `seeds` (`None`: zero), with respect to `ins`. For rules that are best written as the
+/// function itself. Recorded where `ins` are.
+///
+/// # Errors
+/// What `compose` or a rule reports.
+pub fn vjp(
+    ins: &[Var],
+    seeds: &[Option<Var>],
+    compose: impl FnOnce(&[Var]) -> Result<Vec<Var>>,
+) -> Result<Vec<Option<Var>>> {
+    let refs: Vec<&Var> = ins.iter().chain(seeds.iter().flatten()).collect();
+    let outer = common_tape(|| "vjp".into(), &refs)?;
+    let tape = outer.clone().unwrap_or_default();
+    let alias = |v: &Var| {
+        let needs = v.meta().dtype.is_float();
+        let save = rules::Saves::NOTHING;
+        let operand: &[&Var] = if outer.is_some() { &[v] } else { &[] };
+        let kind = if outer.is_some() { Kind::Alias } else { Kind::Leaf };
+        tape.push(kind, operand, std::slice::from_ref(v.tensor()), save, needs).remove(0)
+    };
+    let inner: Vec<Var> = ins.iter().map(alias).collect();
+    let outs = compose(&inner)?;
+    let (outs, seeds): (Vec<&Var>, Vec<Var>) =
+        outs.iter().zip(seeds).filter_map(|(o, s)| Some((o, s.clone()?))).unzip();
+    let grads = gradients(&outs, &seeds, &inner.iter().collect::<Vec<_>>(), outer.is_some())?;
+    Ok(grads)
+}
+
+impl Walk<'_> {
+    /// Walks back from the seeded outputs and returns the gradients that were asked for.
+    fn run(&self, seeded: &[(&Var, Var)]) -> Result<Slots> {
+        let Some(last) = seeded.iter().filter_map(|(v, _)| Some(v.edge()?.node)).max() else {
+            return Ok(Slots::new());
+        };
+        let wanted = self.wanted(last);
+        let mut slots = Slots::new();
+        for (out, seed) in seeded {
+            if let Some(edge) = out.edge() {
+                self.add(&mut slots, edge, seed.clone())?;
+            }
+        }
+        for index in (0..=last).rev() {
+            if !wanted[index] {
+                continue;
+            }
+            let Some(grads) = slots.remove(&index) else { continue };
+            if self.keeps(index) {
+                slots.insert(index, grads.clone());
+            }
+            let node = if self.create_graph || self.targets.is_some() {
+                self.tape.0.borrow().nodes[index].clone()
+            } else {
+                self.take(index)
+            };
+            if matches!(node.kind, Kind::Leaf) {
+                if self.targets.is_none() {
+                    self.call_hooks(index, &grads)?;
+                }
+                slots.insert(index, grads);
+                continue;
+            }
+            if !node.inputs.iter().flatten().any(|e| wanted[e.node]) {
+                continue;
+            }
+            let scope = self.create_graph.then(|| self.tape.set_scope(node.scope.clone()));
+            let ins = self.rule(&node, index, &grads, &wanted).map_err(|e| e.at(&node.scope))?;
+            scope.map(|s| self.tape.set_scope(s));
+            drop(grads);
+            for ((grad, edge), meta) in ins.into_iter().zip(&node.inputs).zip(&node.in_metas) {
+                if let (Some(grad), Some(edge)) = (grad, *edge)
+                    && wanted[edge.node]
+                    && meta.dtype.is_float()
+                {
+                    let grad = unbroadcast(grad, &meta.dims).map_err(|e| e.at(&node.scope))?;
+                    self.add(&mut slots, edge, grad)?;
+                }
+            }
+        }
+        Ok(slots)
+    }
+
+    fn keeps(&self, index: usize) -> bool {
+        self.targets.is_some_and(|targets| targets.iter().any(|e| e.node == index))
+    }
+
+    /// Which nodes a gradient has to reach.
+    fn wanted(&self, last: usize) -> Vec<bool> {
+        let inner = self.tape.0.borrow();
+        let Some(targets) = self.targets else {
+            return inner.nodes[..=last].iter().map(|n| n.needs).collect();
+        };
+        let mut wanted = vec![false; last + 1];
+        for edge in targets.iter().filter(|e| e.node <= last) {
+            wanted[edge.node] = true;
+        }
+        for i in 0..=last {
+            let node = &inner.nodes[i];
+            wanted[i] |= node.needs && node.inputs.iter().flatten().any(|e| wanted[e.node]);
+        }
+        wanted
+    }
+
+    /// The node, with what it saved taken off the tape: freed when the rule has run.
+    fn take(&self, index: usize) -> Node {
+        let mut inner = self.tape.0.borrow_mut();
+        let node = &mut inner.nodes[index];
+        let (saved_inputs, saved_outputs) =
+            (std::mem::take(&mut node.saved_inputs), std::mem::take(&mut node.saved_outputs));
+        Node { saved_inputs, saved_outputs, ..node.clone() }
+    }
+
+    fn call_hooks(&self, index: usize, grads: &[Option<Var>]) -> Result<()> {
+        let Some(grad) = &grads[0] else { return Ok(()) };
+        // Hooks may look at the tape: it is not borrowed while they run.
+        let mut hooks = std::mem::take(&mut self.tape.0.borrow_mut().hooks);
+        let mine = hooks.iter_mut().filter(|(node, _)| *node == index);
+        let result = mine.map(|(_, hook)| hook(grad.tensor())).collect::<Result<Vec<()>>>();
+        self.tape.0.borrow_mut().hooks.append(&mut hooks);
+        result.map(|_| ())
+    }
+
+    fn rule(
+        &self,
+        node: &Node,
+        index: usize,
+        grads: &[Option<Var>],
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Var>>> {
+        let needs = node.inputs.iter().map(|e| e.is_some_and(|e| wanted[e.node])).collect();
+        let cx = Context { node, tape: self.create_graph.then_some(self.tape), index, grads, needs };
+        match &node.kind {
+            Kind::Leaf => Ok(vec![]),
+            Kind::Alias => Ok(vec![grads[0].clone()]),
+            Kind::Op(op) => rules::backward(op, &cx),
+            Kind::Custom(op) => op.backward(&cx),
+        }
+    }
+
+    /// Adds a gradient to those that arrived at `edge` before.
+    fn add(&self, slots: &mut Slots, edge: Edge, grad: Var) -> Result<()> {
+        let outputs = self.tape.0.borrow().nodes[edge.node].out_metas.len();
+        let slot = &mut slots.entry(edge.node).or_insert_with(|| smallvec![None; outputs])[edge.output];
+        *slot = Some(match slot.take() {
+            Some(before) => before.add(&grad)?,
+            None => grad,
+        });
+        Ok(())
+    }
+}
+
+/// Sums `grad` over the axes along which an operand of `dims` was repeated.
+fn unbroadcast(grad: Var, dims: &[usize]) -> Result<Var> {
+    if grad.dims() == dims {
+        return Ok(grad);
+    }
+    let lead = grad.dims().len().saturating_sub(dims.len());
+    let axes: Vec<usize> = (0..grad.dims().len())
+        .filter(|&a| a < lead || (dims[a - lead] == 1 && grad.dims()[a] != 1))
+        .collect();
+    grad.sum(&axes, true)?.reshape(dims)
+}

@@ -1,0 +1,47 @@
+//! Activation checkpointing: memory for time. Nothing inside is saved; backward runs the function again.
+
+use std::{fmt, rc::Rc};
+
+use tensor::Tensor;
+
+use crate::{Context, CustomOp, Error, Result, Var, apply_custom, vjp};
+
+type Function = Rc<dyn Fn(&[Var]) -> Result<Vec<Var>>>;
+
+/// Applies `function` to `ins` without saving anything inside; backward applies it again. Every variable
+/// that wants a gradient must be among `ins`, and the function must be deterministic.
+///
+/// # Errors
+/// What the function reports, or that it captured a recorded variable.
+pub fn checkpoint(ins: &[&Var], function: impl Fn(&[Var]) -> Result<Vec<Var>> + 'static) -> Result<Vec<Var>> {
+    apply_custom(Rc::new(Checkpoint(Rc::new(function))), ins)
+}
+
+struct Checkpoint(Function);
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Checkpoint")
+    }
+}
+
+impl CustomOp for Checkpoint {
+    fn name(&self) -> &str {
+        "checkpoint"
+    }
+
+    fn forward(&self, ins: &[&Tensor]) -> Result<Vec<Tensor>> {
+        let plain: Vec<Var> = ins.iter().map(|&t| Var::new(t.clone())).collect();
+        let outs = (self.0)(&plain)?;
+        if outs.iter().any(|v| v.tape().is_some()) {
+            let message = "a checkpointed function captured a recorded variable; pass it as an input";
+            return Err(Error::Message(message.into()));
+        }
+        Ok(outs.into_iter().map(Var::into_tensor).collect())
+    }
+
+    fn backward(&self, cx: &Context<'_>) -> Result<Vec<Option<Var>>> {
+        let ins = (0..cx.inputs()).map(|i| cx.input(i)).collect::<Result<Vec<_>>>()?;
+        vjp(&ins, cx.grads(), |ins| (self.0)(ins))
+    }
+}

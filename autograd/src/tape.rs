@@ -1,0 +1,192 @@
+//! The tape: what was applied, in order. Push order is topological order, so backward is a reverse loop.
+
+use std::{cell::RefCell, rc::Rc};
+
+use smallvec::SmallVec;
+use tensor::{Cost, Meta, Op, Tensor};
+
+use crate::{CustomOp, Result, Var, rules::Saves};
+
+/// A list of applied operations. Cloning shares it.
+#[derive(Clone)]
+pub struct Tape(pub(crate) Rc<RefCell<Inner>>);
+
+pub(crate) type Hook = Box<dyn FnMut(&Tensor) -> Result<()>>;
+
+pub(crate) struct Inner {
+    pub nodes: Vec<Node>,
+    pub hooks: Vec<(usize, Hook)>,
+    pub spent: bool,
+    scope: Rc<str>,
+}
+
+/// Which output of which node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Edge {
+    pub node: usize,
+    pub output: usize,
+}
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    /// A value put on the tape from outside; `needs` says whether it wants a gradient.
+    Leaf,
+    /// Another name for a value: where [`crate::vjp`] stops.
+    Alias,
+    Op(Op),
+    Custom(Rc<dyn CustomOp>),
+}
+
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub kind: Kind,
+    /// Where each operand came from; `None` for constants.
+    pub inputs: SmallVec<[Option<Edge>; 3]>,
+    pub in_metas: SmallVec<[Meta; 3]>,
+    pub out_metas: SmallVec<[Meta; 2]>,
+    /// The operands and results that the rule wants to see.
+    pub saved_inputs: SmallVec<[Option<Tensor>; 3]>,
+    pub saved_outputs: SmallVec<[Option<Tensor>; 2]>,
+    /// Whether a gradient has to pass here.
+    pub needs: bool,
+    pub scope: Rc<str>,
+}
+
+/// What the tape tells of one applied operation.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Name of the operation.
+    pub name: String,
+    /// The operation, unless it is a leaf or a custom one.
+    pub op: Option<Op>,
+    /// The module that applied it.
+    pub scope: Rc<str>,
+    /// Dims and dtypes of its operands.
+    pub inputs: SmallVec<[Meta; 3]>,
+    /// Dims and dtypes of its results.
+    pub outputs: SmallVec<[Meta; 2]>,
+    /// What running it costs (nothing is known of custom ones).
+    pub cost: Cost,
+}
+
+impl Default for Tape {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tape {
+    /// An empty tape.
+    pub fn new() -> Self {
+        let inner = Inner { nodes: Vec::new(), hooks: Vec::new(), spent: false, scope: "".into() };
+        Self(Rc::new(RefCell::new(inner)))
+    }
+
+    /// Puts a value on the tape that wants a gradient. Integers never do.
+    pub fn leaf(&self, value: Tensor) -> Var {
+        let needs = value.dtype().is_float();
+        self.push_leaf(value, needs)
+    }
+
+    /// Puts a value on the tape that wants no gradient, so that what is applied to it is recorded.
+    pub fn input(&self, value: Tensor) -> Var {
+        self.push_leaf(value, false)
+    }
+
+    fn push_leaf(&self, value: Tensor, needs: bool) -> Var {
+        self.push(Kind::Leaf, &[], std::slice::from_ref(&value), Saves::NOTHING, needs).remove(0)
+    }
+
+    /// Calls `hook` with the gradient of a leaf as soon as it is complete during [`Var::backward`].
+    pub fn on_gradient(&self, leaf: &Var, hook: impl FnMut(&Tensor) -> Result<()> + 'static) {
+        if let Some(edge) = leaf.edge_on(self) {
+            self.0.borrow_mut().hooks.push((edge.node, Box::new(hook)));
+        }
+    }
+
+    /// Names the module that is applying operations from now on; returns the one before.
+    pub fn set_scope(&self, scope: Rc<str>) -> Rc<str> {
+        std::mem::replace(&mut self.0.borrow_mut().scope, scope)
+    }
+
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.0.borrow().nodes.len()
+    }
+
+    /// Whether nothing is recorded.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What was applied, in order, leaves left out.
+    pub fn records(&self) -> Vec<Record> {
+        let inner = self.0.borrow();
+        let applied = inner.nodes.iter().filter(|n| !matches!(n.kind, Kind::Leaf | Kind::Alias));
+        applied
+            .map(|n| {
+                let op = match &n.kind {
+                    Kind::Op(op) => Some(op.clone()),
+                    Kind::Leaf | Kind::Alias | Kind::Custom(_) => None,
+                };
+                let cost = op.as_ref().map_or(Cost::default(), |op| op.cost(&n.in_metas, &n.out_metas));
+                let (inputs, outputs) = (n.in_metas.clone(), n.out_metas.clone());
+                Record { name: n.kind.name(), op, scope: n.scope.clone(), inputs, outputs, cost }
+            })
+            .collect()
+    }
+
+    /// Bytes of the values saved for backward (shared ones counted once for each place).
+    pub fn saved_bytes(&self) -> usize {
+        let inner = self.0.borrow();
+        let saved = |n: &Node| -> usize {
+            n.saved_inputs.iter().chain(&n.saved_outputs).flatten().map(|t| t.meta().bytes()).sum()
+        };
+        inner.nodes.iter().map(saved).sum()
+    }
+
+    /// Records a node and returns its results as variables.
+    pub(crate) fn push(
+        &self,
+        kind: Kind,
+        ins: &[&Var],
+        outs: &[Tensor],
+        saves: Saves,
+        needs: bool,
+    ) -> Vec<Var> {
+        let mut inner = self.0.borrow_mut();
+        let keep = |t: &Tensor, mask: u32, i: usize| (needs && mask >> i & 1 == 1).then(|| t.clone());
+        let node = Node {
+            kind,
+            inputs: ins.iter().map(|v| v.edge_on(self)).collect(),
+            in_metas: ins.iter().map(|v| v.tensor().meta()).collect(),
+            out_metas: outs.iter().map(Tensor::meta).collect(),
+            saved_inputs: ins.iter().enumerate().map(|(i, v)| keep(v.tensor(), saves.inputs, i)).collect(),
+            saved_outputs: outs.iter().enumerate().map(|(i, t)| keep(t, saves.outputs, i)).collect(),
+            needs,
+            scope: inner.scope.clone(),
+        };
+        let index = inner.nodes.len();
+        inner.nodes.push(node);
+        let var = |(output, t): (usize, &Tensor)| Var::on(self, t.clone(), Edge { node: index, output });
+        outs.iter().enumerate().map(var).collect()
+    }
+
+    /// Whether a gradient has to pass through `edge`.
+    pub(crate) fn needs(&self, edge: Edge) -> bool {
+        let inner = self.0.borrow();
+        let node = &inner.nodes[edge.node];
+        node.needs && node.out_metas[edge.output].dtype.is_float()
+    }
+}
+
+impl Kind {
+    pub fn name(&self) -> String {
+        match self {
+            Kind::Leaf => "leaf".into(),
+            Kind::Alias => "alias".into(),
+            Kind::Op(op) => op.name().into(),
+            Kind::Custom(op) => op.name().into(),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a forward pass carries along.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
+
+use autograd::{Grads, Tape, Var};
+use tensor::{Tensor, rng::Key};
+
+use crate::{Param, Result};
+
+/// Tape, mode, random stream and path of one forward pass.
+pub struct Ctx {
+    tape: Option<Tape>,
+    training: bool,
+    key: Key,
+    draws: Cell<u64>,
+    path: RefCell<Vec<String>>,
+    bound: RefCell<HashMap<u64, Var>>,
+}
+
+impl Ctx {
+    /// Evaluation: nothing is recorded, batch normalisation uses its running statistics, dropout does nothing.
+    pub fn eval() -> Self {
+        Self::new(None, false, Key::default())
+    }
+
+    /// Training, recorded on a new tape. `key` names the random stream of this step (dropout).
+    pub fn train(key: Key) -> Self {
+        Self::new(Some(Tape::new()), true, key)
+    }
+
+    /// Evaluation recorded on `tape`: to see what a model does, or to differentiate it as it is.
+    pub fn trace(tape: &Tape) -> Self {
+        Self::new(Some(tape.clone()), false, Key::default())
+    }
+
+    fn new(tape: Option<Tape>, training: bool, key: Key) -> Self {
+        let (path, bound) = (RefCell::default(), RefCell::default());
+        Self { tape, training, key, draws: Cell::new(0), path, bound }
+    }
+
+    /// Whether modules train.
+    pub fn training(&self) -> bool {
+        self.training
+    }
+
+    /// The tape, where there is one.
+    pub fn tape(&self) -> Option<&Tape> {
+        self.tape.as_ref()
+    }
+
+    /// A value from outside (an image) as a variable that wants no gradient.
+    pub fn input(&self, value: Tensor) -> Var {
+        match &self.tape {
+            Some(tape) => tape.input(value),
+            None => Var::new(value),
+        }
+    }
+
+    /// The variable of a parameter: a leaf of the tape, the same for each use.
+    pub fn var(&self, param: &Param) -> Var {
+        let Some(tape) = &self.tape else { return Var::new(param.value()) };
+        let mut bound = self.bound.borrow_mut();
+        bound.entry(param.id()).or_insert_with(|| tape.leaf(param.value())).clone()
+    }
+
+    /// The gradient of a parameter, where the pass used it.
+    pub fn grad<'a>(&self, grads: &'a Grads, param: &Param) -> Option<&'a Tensor> {
+        grads.get(self.bound.borrow().get(&param.id())?)
+    }
+
+    /// A key for the next random draw: each call in a pass gets another one.
+    pub fn next_key(&self) -> Key {
+        let draw = self.draws.get();
+        self.draws.set(draw + 1);
+        // Streams of a step are spaced so that no layer's stream meets another step's.
+        Key::new(self.key.seed, self.key.stream.wrapping_mul(1 << 20).wrapping_add(draw))
+    }
+
+    /// Path of the module that runs, as `up4.right.1`.
+    pub fn path(&self) -> String {
+        self.path.borrow().join(".")
+    }
+
+    /// Runs `f` as the child module `name`: its operations are recorded under that path, and its errors name it.
+    ///
+    /// # Errors
+    /// What `f` returns, with the path.
+    pub fn scope<T>(&self, name: &str, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.path.borrow_mut().push(name.into());
+        let path: Rc<str> = self.path().into();
+        let before = self.tape.as_ref().map(|tape| tape.set_scope(path.clone()));
+        let result = f().map_err(|e| e.at(&path));
+        if let (Some(tape), Some(before)) = (&self.tape, before) {
+            tape.set_scope(before);
+        }
+        self.path.borrow_mut().pop();
+        result
+    }
+}
