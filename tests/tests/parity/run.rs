@@ -1,0 +1,65 @@
+//! Running one case: inputs from the fixture, a function of them, its value and its gradients compared.
+
+use autograd::{Tape, Var};
+use tensor::{DType, Ops, Tensor};
+
+use crate::fixture::{Case, Failures, Within, usual};
+
+/// A value or why there is none; both tensor and layer errors fit.
+pub type Outcome<T = Var> = Result<T, Box<dyn std::error::Error>>;
+
+/// The dtypes every case runs in.
+pub const DTYPES: [DType; 2] = [DType::F64, DType::F32];
+
+/// Runs `f` on the stored inputs `names` in both dtypes; compares its value with `y` and, for the stored cotangent `gy`, the
+/// gradient of every input with `g<name>`.
+pub fn check(failures: &mut Failures, case: &Case, names: &[&str], f: impl Fn(&[Var]) -> Outcome) {
+    for dtype in DTYPES {
+        check_in(failures, case, names, dtype, usual(dtype), &f);
+    }
+}
+
+/// [`check`] in one dtype with a bound of its own.
+pub fn check_in(
+    failures: &mut Failures,
+    case: &Case,
+    names: &[&str],
+    dtype: DType,
+    within: Within,
+    f: impl Fn(&[Var]) -> Outcome,
+) {
+    let ins: Vec<Tensor> = names.iter().map(|n| case.float(n, dtype)).collect();
+    match value_and_gradients(&ins, Some(&case.float("gy", dtype)), f) {
+        Ok((y, gradients)) => {
+            failures.compare(case, "y", &y, within);
+            for (name, g) in names.iter().zip(&gradients) {
+                failures.compare(case, &format!("g{name}"), g, within);
+            }
+        }
+        Err(e) => failures.add(format!("{} ({dtype}): {e}", case.path())),
+    }
+}
+
+/// `f`'s value on leaves of a fresh tape, and the gradient of every leaf for a cotangent (1 if `None`, for a scalar).
+///
+/// # Errors
+/// What `f` or going backward reports, or a leaf without gradient.
+pub fn value_and_gradients(
+    ins: &[Tensor],
+    cotangent: Option<&Tensor>,
+    f: impl Fn(&[Var]) -> Outcome,
+) -> Outcome<(Tensor, Vec<Tensor>)> {
+    let tape = Tape::new();
+    let leaves: Vec<Var> = ins.iter().map(|t| tape.leaf(t.clone())).collect();
+    let y = f(&leaves)?;
+    let scalar = match cotangent {
+        Some(g) => y.mul(&Var::new(g.clone()))?.sum_all()?,
+        None => y.clone(),
+    };
+    let grads = scalar.backward()?;
+    let gradients = leaves
+        .iter()
+        .enumerate()
+        .map(|(i, leaf)| grads.get(leaf).cloned().ok_or_else(|| format!("input {i} got no gradient").into()));
+    Ok((y.into_tensor(), gradients.collect::<Outcome<_>>()?))
+}
