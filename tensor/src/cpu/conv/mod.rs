@@ -1,1 +1,191 @@
-//! Pending.
+//! Convolution over NHWC images: forward, data gradient (which is also transposed convolution) and weight gradient.
+//!
+//! Everything is slices in, slices out, for `f32` and `f64`, any kernel size, stride, padding, dilation and groups, with a
+//! dedicated path for depthwise filters. [`direct`] drives the passes that produce pixels, [`weight_gradient`] the one that
+//! produces weights; both cut the work by geometry alone, so results are the same bits for any number of threads.
+
+mod direct;
+mod geometry;
+mod pack;
+#[cfg(test)]
+mod tests;
+mod weight_gradient;
+
+pub use geometry::ConvGeometry;
+pub use pack::{Direction, PackedWeights};
+pub use weight_gradient::weight_gradient;
+
+use super::simd::buffer::with_scratch;
+use super::simd::{Isa, Scalar};
+use direct::{Job, Plane};
+use pack::PackLayout;
+
+/// What happens to a convolution's sums before they are stored: `y = relu(sum + bias + residual)`, each part optional.
+#[derive(Clone, Copy, Debug)]
+pub struct Epilogue<'a, T> {
+    /// One value per produced channel.
+    pub bias: Option<&'a [T]>,
+    /// A tensor of the result's shape (NHWC).
+    pub residual: Option<&'a [T]>,
+    /// Clamp below at zero.
+    pub relu: bool,
+}
+
+impl<T> Default for Epilogue<'_, T> {
+    fn default() -> Self {
+        Self { bias: None, residual: None, relu: false }
+    }
+}
+
+/// A pointer that tasks share to write disjoint parts of one slice.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<T>(pub *mut T);
+
+// SAFETY: users write disjoint elements from each thread, within a borrow of the whole slice.
+unsafe impl<T: Send> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+/// Convolution: `y = epilogue(x ⋆ weights)`.
+///
+/// `x` is `[batch, in_h, in_w, c_in]`, `weights` `[c_out, c_in / groups, kernel_h, kernel_w]`, `y` `[batch, out_h, out_w,
+/// c_out]`, all contiguous. Packs the weights first; [`forward_packed`] saves that where they are used again.
+///
+/// # Panics
+/// If a slice's length does not fit the geometry, or `groups` does not divide the channels.
+pub fn forward<T: Scalar>(
+    geometry: &ConvGeometry,
+    x: &[T],
+    weights: &[T],
+    epilogue: Epilogue<'_, T>,
+    y: &mut [T],
+) {
+    packing(geometry, Direction::Forward, weights, |isa, layout, packed| {
+        run(geometry, layout, packed, isa, x, epilogue, y);
+    });
+}
+
+/// [`forward`] with weights packed before.
+///
+/// # Panics
+/// If a slice's length does not fit the geometry, or the weights were packed for other channels, taps or direction.
+pub fn forward_packed<T: Scalar>(
+    geometry: &ConvGeometry,
+    x: &[T],
+    weights: &PackedWeights<T>,
+    epilogue: Epilogue<'_, T>,
+    y: &mut [T],
+) {
+    assert_eq!(weights.direction(), Direction::Forward, "weights packed for the other direction");
+    run(geometry, &weights.layout, &weights.data, weights.isa, x, epilogue, y);
+}
+
+/// Gradient of [`forward`] with respect to `x`, and with that the forward pass of transposed convolution:
+/// `gx = epilogue(gy ⋆ᵀ weights)`.
+///
+/// `gy` is `[batch, out_h, out_w, c_out]`, `gx` `[batch, in_h, in_w, c_in]`, `weights` as in [`forward`]: `geometry` is that of
+/// the convolution whose gradient this is (the input of the transposed convolution is its output, and output padding is an
+/// `in_h` or `in_w` larger than the smallest that fits).
+///
+/// # Panics
+/// As [`forward`].
+pub fn input_gradient<T: Scalar>(
+    geometry: &ConvGeometry,
+    gy: &[T],
+    weights: &[T],
+    epilogue: Epilogue<'_, T>,
+    gx: &mut [T],
+) {
+    packing(geometry, Direction::InputGradient, weights, |isa, layout, packed| {
+        run(geometry, layout, packed, isa, gy, epilogue, gx);
+    });
+}
+
+/// [`input_gradient`] with weights packed before.
+///
+/// # Panics
+/// As [`forward_packed`].
+pub fn input_gradient_packed<T: Scalar>(
+    geometry: &ConvGeometry,
+    gy: &[T],
+    weights: &PackedWeights<T>,
+    epilogue: Epilogue<'_, T>,
+    gx: &mut [T],
+) {
+    assert_eq!(weights.direction(), Direction::InputGradient, "weights packed for the other direction");
+    run(geometry, &weights.layout, &weights.data, weights.isa, gy, epilogue, gx);
+}
+
+/// Packs weights into scratch for one use.
+fn packing<T: Scalar>(
+    geometry: &ConvGeometry,
+    direction: Direction,
+    weights: &[T],
+    f: impl FnOnce(Isa, &PackLayout, &[T]),
+) {
+    assert_eq!(weights.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
+    let isa = Isa::current();
+    let layout = PackLayout::new(T::kernels(isa), geometry, direction);
+    with_scratch(layout.len(), |packed| {
+        layout.pack(weights, packed);
+        f(isa, &layout, packed);
+    });
+}
+
+fn run<T: Scalar>(
+    geometry: &ConvGeometry,
+    layout: &PackLayout,
+    packed: &[T],
+    isa: Isa,
+    from: &[T],
+    epilogue: Epilogue<'_, T>,
+    to: &mut [T],
+) {
+    geometry.check();
+    let kernels = T::kernels(isa);
+    let wanted = PackLayout::new(kernels, geometry, layout.direction);
+    let fits = |l: &PackLayout| (l.groups, l.taps, l.depth, l.channels);
+    assert_eq!(fits(layout), fits(&wanted), "weights were packed for another convolution than {geometry:?}");
+    let input = Plane { h: geometry.in_h, w: geometry.in_w, pitch: geometry.c_in };
+    let output = Plane { h: geometry.out_h, w: geometry.out_w, pitch: geometry.c_out };
+    let (source, sink) = match layout.direction {
+        Direction::Forward => (input, output),
+        Direction::InputGradient => (output, input),
+    };
+    assert!(epilogue.bias.is_none_or(|b| b.len() == sink.pitch), "bias length does not fit {geometry:?}");
+    assert!(
+        epilogue.residual.is_none_or(|r| r.len() == to.len()),
+        "residual length does not fit {geometry:?}"
+    );
+    let axis = |axis| match layout.direction {
+        Direction::Forward => geometry.forward_axis(axis),
+        Direction::InputGradient => geometry.gradient_axis(axis),
+    };
+    let mut job = Job {
+        kernels,
+        layout,
+        packed,
+        depthwise: geometry.is_depthwise(),
+        batch: geometry.batch,
+        source,
+        sink,
+        rows: axis(0),
+        columns: axis(1),
+        kernel_w: geometry.kernel[1],
+        epilogue,
+    };
+    if is_pointwise(geometry) {
+        // Rows do not matter: one long row lets tiles and tasks be cut anywhere.
+        let pixels = geometry.batch * geometry.in_h * geometry.in_w;
+        let flat = ConvGeometry { batch: 1, in_h: 1, in_w: pixels, out_h: 1, out_w: pixels, ..*geometry };
+        job.batch = 1;
+        (job.source.h, job.source.w, job.sink.h, job.sink.w) = (1, pixels, 1, pixels);
+        (job.rows, job.columns) = (flat.forward_axis(0), flat.forward_axis(1));
+    }
+    job.run(from, to);
+}
+
+/// Whether the convolution is a matrix product over pixels.
+fn is_pointwise(g: &ConvGeometry) -> bool {
+    g.kernel == [1, 1] && g.stride == [1, 1] && g.padding == [0, 0] && (g.in_h, g.in_w) == (g.out_h, g.out_w)
+}

@@ -1,1 +1,145 @@
-//! Pending.
+//! Vector instructions behind one small trait, chosen at run time.
+//!
+//! Every hot loop of the CPU backend is written once, generic over [`Simd`], and instantiated for each instruction set
+//! inside functions that enable it ([`table`] collects them as function pointers). [`Isa::best`] picks the widest set that
+//! the processor has; [`with_isa`] forces another one, so a single machine tests all the paths it can run.
+
+pub mod buffer;
+mod micro;
+mod portable;
+mod scalar;
+pub(crate) mod table;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+pub(crate) use micro::{OuterTile, Tap, Tile};
+pub(crate) use portable::Portable;
+pub use scalar::Scalar;
+
+/// An instruction set that the kernels exist for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Isa {
+    /// Plain Rust over small arrays: runs everywhere, vectorised by the compiler for the build's base target.
+    Portable,
+    /// x86-64 AVX2 with FMA: 8 × f32 or 4 × f64.
+    Avx2,
+    /// x86-64 AVX-512F: 16 × f32 or 8 × f64.
+    Avx512,
+}
+
+impl Isa {
+    /// All instruction sets, narrowest first.
+    pub const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2, Isa::Avx512];
+
+    /// Whether this processor can run it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Isa::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => is_x86_feature_detected!("avx512f"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512 => false,
+        }
+    }
+
+    /// The instruction sets this processor can run, narrowest first.
+    pub fn available() -> impl Iterator<Item = Isa> {
+        Self::ALL.into_iter().filter(|isa| isa.is_available())
+    }
+
+    /// The widest instruction set of this processor (looked up once).
+    pub fn best() -> Isa {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| Self::available().last().unwrap_or(Isa::Portable))
+    }
+
+    /// The instruction set that kernels started from this thread use: [`Isa::best`] unless inside [`with_isa`].
+    pub fn current() -> Isa {
+        FORCED.get().unwrap_or_else(Isa::best)
+    }
+}
+
+impl std::fmt::Display for Isa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "AVX2+FMA",
+            Isa::Avx512 => "AVX-512",
+        })
+    }
+}
+
+thread_local! {
+    static FORCED: Cell<Option<Isa>> = const { Cell::new(None) };
+}
+
+/// Runs `f` with the kernels that this thread starts limited to `isa`; returns `None`, without running it, where the
+/// processor lacks `isa`. Work that `f` hands to other threads keeps the choice as long as this thread starts the kernel.
+pub fn with_isa<R>(isa: Isa, f: impl FnOnce() -> R) -> Option<R> {
+    struct Restore(Option<Isa>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            FORCED.set(self.0);
+        }
+    }
+    isa.is_available().then(|| {
+        let _restore = Restore(FORCED.replace(Some(isa)));
+        f()
+    })
+}
+
+/// One instruction set's vectors of `T`.
+///
+/// # Safety
+/// Implementors' methods may use instructions of their set: a caller makes sure that the processor has them, and calls
+/// them only from code compiled with them enabled (the functions of [`table`]). Pointers must be valid for the lanes read or
+/// written; no alignment is required.
+pub(crate) unsafe trait Simd<T: Copy>: Copy + 'static {
+    /// A vector of [`Simd::LANES`] values.
+    type V: Copy;
+    /// Values in a vector.
+    const LANES: usize;
+
+    /// All lanes equal to `v`.
+    unsafe fn splat(v: T) -> Self::V;
+    /// `LANES` values from `p`.
+    unsafe fn load(p: *const T) -> Self::V;
+    /// The first `n` (≤ `LANES`) values from `p`, the other lanes zero; memory past them is not touched.
+    unsafe fn load_part(p: *const T, n: usize) -> Self::V;
+    /// Writes all lanes to `p`.
+    unsafe fn store(p: *mut T, v: Self::V);
+    /// Writes the first `n` (≤ `LANES`) lanes to `p`; memory past them is not touched.
+    unsafe fn store_part(p: *mut T, v: Self::V, n: usize);
+    /// `a * b + c`.
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a + b`.
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `max(v, 0)`, NaN staying NaN.
+    unsafe fn relu(v: Self::V) -> Self::V;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forcing_an_isa_is_scoped() {
+        let outside = Isa::current();
+        assert_eq!(with_isa(Isa::Portable, Isa::current), Some(Isa::Portable));
+        assert_eq!(Isa::current(), outside);
+    }
+
+    #[test]
+    fn the_best_isa_is_available() {
+        assert!(Isa::best().is_available());
+        assert!(Isa::available().any(|isa| isa == Isa::Portable));
+    }
+}

@@ -1,0 +1,208 @@
+//! Every kernel against plain loops in f64, for every instruction set of the machine.
+
+use super::*;
+use crate::cpu::simd::with_isa;
+use proptest::prelude::*;
+
+/// Deterministic numbers in −1..1 without a generator: a hash of the index.
+fn noise<T: Scalar>(len: usize, seed: u64) -> Vec<T> {
+    let value = |i: usize| {
+        let mut z = (i as u64)
+            .wrapping_add(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            .wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z ^= z >> 29;
+        z = z.wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 32;
+        T::from((z % 20_001) as f64 / 10_000.0 - 1.0).expect("fits any float")
+    };
+    (0..len).map(value).collect()
+}
+
+/// Calls `f(image, output row, output column, output channel, input index, weight index)` for every multiplication.
+fn for_each_product(g: &ConvGeometry, mut f: impl FnMut(usize, usize, usize)) {
+    let (cg, kg) = (g.c_in / g.groups, g.c_out / g.groups);
+    for n in 0..g.batch {
+        for oy in 0..g.out_h {
+            for ox in 0..g.out_w {
+                for k in 0..g.c_out {
+                    for c in 0..cg {
+                        for ky in 0..g.kernel[0] {
+                            for kx in 0..g.kernel[1] {
+                                let iy = (oy * g.stride[0] + ky * g.dilation[0]).wrapping_sub(g.padding[0]);
+                                let ix = (ox * g.stride[1] + kx * g.dilation[1]).wrapping_sub(g.padding[1]);
+                                if iy < g.in_h && ix < g.in_w {
+                                    let x = ((n * g.in_h + iy) * g.in_w + ix) * g.c_in + k / kg * cg + c;
+                                    let w = ((k * cg + c) * g.kernel[0] + ky) * g.kernel[1] + kx;
+                                    f(((n * g.out_h + oy) * g.out_w + ox) * g.c_out + k, x, w);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn to_f64<T: Scalar>(v: &[T]) -> Vec<f64> {
+    v.iter().map(|x| x.to_f64().expect("a float")).collect()
+}
+
+fn assert_close<T: Scalar>(found: &[T], wanted: &[f64], what: &str) {
+    let scale = wanted.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+    let tolerance = scale * 64.0 * T::epsilon().to_f64().expect("a float");
+    for (i, (f, w)) in to_f64(found).iter().zip(wanted).enumerate() {
+        assert!((f - w).abs() <= tolerance, "{what}: element {i} is {f}, should be {w}");
+    }
+}
+
+/// Which parts of the epilogue to use.
+type Extras = (bool, bool, bool);
+
+fn epilogue_reference<T: Scalar>(sums: &mut [f64], epilogue: &Epilogue<'_, T>) {
+    for (i, s) in sums.iter_mut().enumerate() {
+        *s += epilogue.bias.map_or(0.0, |b| b[i % b.len()].to_f64().expect("a float"));
+        *s += epilogue.residual.map_or(0.0, |r| r[i].to_f64().expect("a float"));
+        *s = if epilogue.relu { s.max(0.0) } else { *s };
+    }
+}
+
+fn check<T: Scalar>(g: &ConvGeometry, extras: Extras) {
+    let (x, w, gy) =
+        (noise::<T>(g.input_len(), 1), noise::<T>(g.weight_len(), 2), noise::<T>(g.output_len(), 3));
+    let (x64, w64, gy64) = (to_f64(&x), to_f64(&w), to_f64(&gy));
+    let (mut y64, mut gx64, mut gw64) = (vec![0.0; gy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+    for_each_product(g, |y, x, w| {
+        y64[y] += x64[x] * w64[w];
+        gx64[x] += gy64[y] * w64[w];
+        gw64[w] += gy64[y] * x64[x];
+    });
+    let (bias_out, bias_in) = (noise::<T>(g.c_out, 4), noise::<T>(g.c_in, 5));
+    let (residual_out, residual_in) = (noise::<T>(gy.len(), 6), noise::<T>(x.len(), 7));
+    let forward_epilogue = Epilogue {
+        bias: extras.0.then_some(&bias_out[..]),
+        residual: extras.1.then_some(&residual_out[..]),
+        relu: extras.2,
+    };
+    let backward_epilogue = Epilogue {
+        bias: extras.0.then_some(&bias_in[..]),
+        residual: extras.1.then_some(&residual_in[..]),
+        relu: extras.2,
+    };
+    epilogue_reference(&mut y64, &forward_epilogue);
+    epilogue_reference(&mut gx64, &backward_epilogue);
+    for isa in Isa::available() {
+        // Every element must be written: start from NaN.
+        let mut y = vec![T::nan(); gy.len()];
+        let mut gx = vec![T::nan(); x.len()];
+        let mut gw = vec![T::nan(); w.len()];
+        with_isa(isa, || {
+            forward(g, &x, &w, forward_epilogue, &mut y);
+            assert_close(&y, &y64, &format!("{isa} forward {g:?}"));
+            input_gradient(g, &gy, &w, backward_epilogue, &mut gx);
+            assert_close(&gx, &gx64, &format!("{isa} input gradient {g:?}"));
+            weight_gradient(g, &x, &gy, &mut gw);
+            assert_close(&gw, &gw64, &format!("{isa} weight gradient {g:?}"));
+
+            let packed = PackedWeights::new(g, Direction::Forward, &w);
+            let mut again = vec![T::nan(); gy.len()];
+            forward_packed(g, &x, &packed, forward_epilogue, &mut again);
+            assert_eq!(again, y, "{isa} packed forward {g:?}");
+            let packed = PackedWeights::new(g, Direction::InputGradient, &w);
+            let mut again = vec![T::nan(); x.len()];
+            input_gradient_packed(g, &gy, &packed, backward_epilogue, &mut again);
+            assert_eq!(again, gx, "{isa} packed input gradient {g:?}");
+        });
+    }
+}
+
+/// Channels per group: ordinary convolutions of odd widths, grouped ones, depthwise ones.
+fn channels() -> impl Strategy<Value = (usize, usize, usize)> {
+    prop_oneof![
+        4 => (Just(1usize), 1usize..40, 1usize..40),
+        2 => (2usize..5, 1usize..9, 1usize..20),
+        2 => (2usize..50, Just(1), Just(1)),
+    ]
+}
+
+prop_compose! {
+    fn geometry()(
+        batch in 1usize..3,
+        size in [1usize..12, 1usize..24],
+        (groups, cg, kg) in channels(),
+        kernel in [1usize..5, 1usize..5],
+        stride in [1usize..4, 1usize..4],
+        padding in [0usize..4, 0usize..4],
+        dilation in [1usize..4, 1usize..4],
+        extra in [0usize..3, 0usize..3],
+    ) -> ConvGeometry {
+        let mut g = ConvGeometry::new(batch, size, groups * cg, groups * kg, kernel)
+            .with_stride(stride)
+            .with_padding(padding)
+            .with_dilation(dilation)
+            .with_groups(groups);
+        // Output sizes beyond or below the formula's (unequal padding, transposed convolution with output padding).
+        g.out_h = (g.out_h + extra[0]).saturating_sub(1).max(1);
+        g.out_w = (g.out_w + extra[1]).saturating_sub(1).max(1);
+        g
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn all_passes_match_plain_loops(g in geometry(), extras: Extras, double: bool) {
+        if double { check::<f64>(&g, extras) } else { check::<f32>(&g, extras) }
+    }
+}
+
+#[test]
+fn the_networks_own_layers_match_plain_loops() {
+    let same =
+        |c, k, d| ConvGeometry::new(1, [9, 26], c, k, [3, 3]).with_padding([d, d]).with_dilation([d, d]);
+    for d in [1, 2, 5, 9, 17] {
+        check::<f32>(&same(64, 64, d), (true, true, true));
+    }
+    check::<f32>(&same(3, 13, 1).with_stride([2, 2]), (true, false, true));
+    check::<f32>(&ConvGeometry::new(2, [5, 7], 128, 64, [1, 1]), (true, false, true));
+    check::<f32>(&ConvGeometry::new(1, [10, 14], 19, 16, [2, 2]).with_stride([2, 2]), (true, false, false));
+    check::<f32>(&same(64, 64, 1).with_stride([2, 2]), (false, true, false));
+}
+
+#[test]
+fn an_empty_batch_is_no_work() {
+    let g = ConvGeometry::new(0, [4, 4], 3, 5, [3, 3]).with_padding([1, 1]);
+    let w = noise::<f32>(g.weight_len(), 1);
+    let mut gw = vec![f32::NAN; w.len()];
+    forward(&g, &[], &w, Epilogue::default(), &mut []);
+    input_gradient(&g, &[], &w, Epilogue::default(), &mut []);
+    weight_gradient(&g, &[], &[], &mut gw);
+    assert!(gw.iter().all(|&v| v == 0.0));
+}
+
+#[test]
+fn results_do_not_depend_on_threads() {
+    let shapes = [
+        ConvGeometry::new(2, [23, 40], 24, 40, [3, 3]).with_padding([2, 2]).with_dilation([2, 2]),
+        ConvGeometry::new(2, [40, 60], 16, 32, [1, 1]),
+        ConvGeometry::new(2, [40, 60], 3, 13, [3, 3]).with_stride([2, 2]).with_padding([1, 1]),
+        ConvGeometry::new(2, [40, 60], 48, 48, [3, 3]).with_padding([1, 1]).with_groups(48),
+    ];
+    for g in shapes {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
+            let (x, w) = (noise::<f32>(g.input_len(), 1), noise::<f32>(g.weight_len(), 2));
+            let mut y = vec![0.0; g.output_len()];
+            let (mut gx, mut gw) = (vec![0.0; x.len()], vec![0.0; w.len()]);
+            pool.install(|| {
+                forward(&g, &x, &w, Epilogue::default(), &mut y);
+                input_gradient(&g, &y, &w, Epilogue::default(), &mut gx);
+                weight_gradient(&g, &x, &y, &mut gw);
+            });
+            [y, gx, gw].map(|v| v.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+        };
+        let one = run(1);
+        assert!(one == run(2) && one == run(5), "{g:?}");
+    }
+}

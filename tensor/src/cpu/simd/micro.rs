@@ -1,0 +1,279 @@
+//! The four inner loops of convolution and matrix product, each written once for every instruction set.
+//!
+//! - [`tile`]: `MR` output pixels × `NV` vectors of output channels, summed over taps and input channels in registers. It is
+//!   forward convolution, its data gradient, transposed convolution and matrix product.
+//! - [`outer`]: a block of the weight gradient, `MR` input channels × `NV` vectors of output channels, summed over pixels.
+//! - [`depthwise`] and [`depthwise_gradient`]: the same two for one channel per group, vectors running across channels.
+//!
+//! All of them take raw pointers with strides instead of slices: which memory a call touches is decided (and kept in bounds)
+//! by the drivers in `conv` and `gemm`, and a bounds check per multiplication would cost more than the multiplication.
+
+use super::{Scalar, Simd};
+
+/// One filter tap of a [`Tile`]: where its inputs and weights start.
+#[derive(Clone, Copy)]
+pub(crate) struct Tap<T> {
+    /// Input of the first output pixel, first channel, once the tile's shift is added (before, it may lie outside).
+    pub x: *const T,
+    /// Index of its weights, in units of the tile's `tap_len`.
+    pub w: usize,
+    /// Elements from one output pixel's input to the next one's.
+    pub step: isize,
+}
+
+/// Arguments of [`tile`] and [`depthwise`].
+pub(crate) struct Tile<'a, T> {
+    /// The taps; each is `len` channels long.
+    pub taps: &'a [Tap<T>],
+    /// Added to every tap's `x`.
+    pub shift: isize,
+    /// Input channels of each tap. Not used by the depthwise kernel.
+    pub len: usize,
+    /// Elements of weights per filter tap.
+    pub tap_len: usize,
+    /// Packed weights of this block: per tap and input channel, `NV` vectors.
+    pub w: *const T,
+    /// First output pixel, first channel of the block.
+    pub y: *mut T,
+    /// Elements from one output pixel to the next.
+    pub y_step: isize,
+    /// Lanes used of the last vector (1..=LANES).
+    pub last: usize,
+    /// Per-channel values to add, or null.
+    pub bias: *const T,
+    /// Values to add laid out as `y` is, or null.
+    pub residual: *const T,
+    /// Clamp below at zero, last.
+    pub relu: bool,
+    /// Start from the values in `y` instead of zero.
+    pub accumulate: bool,
+}
+
+/// Arguments of [`outer`], `sum[j][k] += Σ_i x[i·x_step + j] · g[i·g_step + k]`, and of [`depthwise_gradient`],
+/// `sum[c] += Σ_i x[i·x_step + c] · g[i·g_step + c]`.
+pub(crate) struct OuterTile<T> {
+    /// First pixel's first input channel.
+    pub x: *const T,
+    /// Elements between pixels of `x`.
+    pub x_step: isize,
+    /// First pixel's first output channel.
+    pub g: *const T,
+    /// Elements between pixels of `g`.
+    pub g_step: isize,
+    /// Pixels.
+    pub len: usize,
+    /// Sums, one row of whole vectors for each input channel.
+    pub sum: *mut T,
+    /// Elements between rows of `sum`.
+    pub sum_step: usize,
+    /// Lanes used of the last vector of `g` (1..=LANES). Unused lanes of `sum` gain nothing.
+    pub last: usize,
+}
+
+/// Adds bias and residual to a finished pixel, clamps it and stores it.
+///
+/// # Safety
+/// The tile's pointers are valid for `NV` vectors (the last one `last` lanes) at pixel `p`.
+#[inline(always)]
+unsafe fn finish<S: Simd<T>, T: Scalar, const NV: usize>(a: &Tile<'_, T>, p: usize, mut acc: [S::V; NV]) {
+    // SAFETY: as promised by the caller; only the last vector may be partial.
+    unsafe {
+        let offset = p as isize * a.y_step;
+        let whole = a.last == S::LANES;
+        if !a.bias.is_null() {
+            for v in 0..NV {
+                let from = a.bias.add(v * S::LANES);
+                let b = if whole || v + 1 < NV { S::load(from) } else { S::load_part(from, a.last) };
+                acc[v] = S::add(acc[v], b);
+            }
+        }
+        if !a.residual.is_null() {
+            for v in 0..NV {
+                let from = a.residual.offset(offset).add(v * S::LANES);
+                let r = if whole || v + 1 < NV { S::load(from) } else { S::load_part(from, a.last) };
+                acc[v] = S::add(acc[v], r);
+            }
+        }
+        if a.relu {
+            for v in 0..NV {
+                acc[v] = S::relu(acc[v]);
+            }
+        }
+        for v in 0..NV {
+            let to = a.y.offset(offset).add(v * S::LANES);
+            if whole || v + 1 < NV {
+                S::store(to, acc[v]);
+            } else {
+                S::store_part(to, acc[v], a.last);
+            }
+        }
+    }
+}
+
+/// The values that a tile starts from.
+///
+/// # Safety
+/// As for [`finish`].
+#[inline(always)]
+unsafe fn start<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize>(
+    a: &Tile<'_, T>,
+) -> [[S::V; NV]; MR] {
+    // SAFETY: as promised by the caller; only the last vector may be partial.
+    unsafe {
+        let mut acc = [[S::splat(T::zero()); NV]; MR];
+        if a.accumulate {
+            for p in 0..MR {
+                for v in 0..NV {
+                    let from = a.y.offset(p as isize * a.y_step).add(v * S::LANES);
+                    let whole = a.last == S::LANES || v + 1 < NV;
+                    acc[p][v] = if whole { S::load(from) } else { S::load_part(from, a.last) };
+                }
+            }
+        }
+        acc
+    }
+}
+
+/// `MR` pixels × `NV` vectors of channels: `y[p][k] = Σ_tap Σ_c x_tap[p][c] · w_tap[c][k]`, then the epilogue.
+///
+/// # Safety
+/// All pointers of `a` are valid for what its fields say; the instruction set of `S` is available.
+#[inline(always)]
+pub(crate) unsafe fn tile<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize>(a: &Tile<'_, T>) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let mut acc = start::<S, T, MR, NV>(a);
+        for tap in a.taps {
+            let mut w = a.w.add(tap.w * a.tap_len);
+            let mut x = tap.x.wrapping_offset(a.shift);
+            let step = tap.step;
+            let mut left = a.len;
+            macro_rules! channel {
+                ($c:expr) => {
+                    let mut weights = [S::splat(T::zero()); NV];
+                    for v in 0..NV {
+                        weights[v] = S::load(w.add(($c * NV + v) * S::LANES));
+                    }
+                    for p in 0..MR {
+                        let value = S::splat(*x.offset(p as isize * step).add($c));
+                        for v in 0..NV {
+                            acc[p][v] = S::fma(value, weights[v], acc[p][v]);
+                        }
+                    }
+                };
+            }
+            while left >= 4 {
+                channel!(0);
+                channel!(1);
+                channel!(2);
+                channel!(3);
+                x = x.add(4);
+                w = w.add(4 * NV * S::LANES);
+                left -= 4;
+            }
+            while left > 0 {
+                channel!(0);
+                x = x.add(1);
+                w = w.add(NV * S::LANES);
+                left -= 1;
+            }
+        }
+        for p in 0..MR {
+            finish::<S, T, NV>(a, p, acc[p]);
+        }
+    }
+}
+
+/// `MR` pixels × `NV` vectors of channels, each channel on its own: `y[p][c] = Σ_tap x_tap[p][c] · w_tap[c]`.
+///
+/// # Safety
+/// As for [`tile`].
+#[inline(always)]
+pub(crate) unsafe fn depthwise<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize>(a: &Tile<'_, T>) {
+    // SAFETY: as promised by the caller; only the last vector may be partial, and packed weights are padded.
+    unsafe {
+        let mut acc = start::<S, T, MR, NV>(a);
+        let whole = a.last == S::LANES;
+        for tap in a.taps {
+            let w = a.w.add(tap.w * a.tap_len);
+            let x = tap.x.wrapping_offset(a.shift);
+            for v in 0..NV {
+                let weight = S::load(w.add(v * S::LANES));
+                for p in 0..MR {
+                    let from = x.offset(p as isize * tap.step).add(v * S::LANES);
+                    let value = if whole || v + 1 < NV { S::load(from) } else { S::load_part(from, a.last) };
+                    acc[p][v] = S::fma(value, weight, acc[p][v]);
+                }
+            }
+        }
+        for p in 0..MR {
+            finish::<S, T, NV>(a, p, acc[p]);
+        }
+    }
+}
+
+/// `MR` input channels × `NV` vectors of output channels of the weight gradient, summed over `len` pixels.
+///
+/// # Safety
+/// All pointers of `a` are valid for what its fields say, `sum` for whole vectors; the instruction set of `S` is available.
+#[inline(always)]
+pub(crate) unsafe fn outer<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize, const PART: bool>(
+    a: &OuterTile<T>,
+) {
+    // SAFETY: as promised by the caller; only the last vector of g may be partial.
+    unsafe {
+        let mut acc = [[S::splat(T::zero()); NV]; MR];
+        let (mut x, mut g) = (a.x, a.g);
+        for _ in 0..a.len {
+            let mut gradient = [S::splat(T::zero()); NV];
+            for v in 0..NV {
+                let from = g.add(v * S::LANES);
+                gradient[v] = if PART && v + 1 == NV { S::load_part(from, a.last) } else { S::load(from) };
+            }
+            for j in 0..MR {
+                let value = S::splat(*x.add(j));
+                for v in 0..NV {
+                    acc[j][v] = S::fma(value, gradient[v], acc[j][v]);
+                }
+            }
+            x = x.offset(a.x_step);
+            g = g.offset(a.g_step);
+        }
+        for j in 0..MR {
+            for v in 0..NV {
+                let to = a.sum.add(j * a.sum_step + v * S::LANES);
+                S::store(to, S::add(S::load(to), acc[j][v]));
+            }
+        }
+    }
+}
+
+/// `NV` vectors of channels of a depthwise weight gradient at one tap, summed over `len` pixels.
+///
+/// # Safety
+/// As for [`outer`].
+#[inline(always)]
+pub(crate) unsafe fn depthwise_gradient<S: Simd<T>, T: Scalar, const NV: usize, const PART: bool>(
+    a: &OuterTile<T>,
+) {
+    // SAFETY: as promised by the caller; only the last vector of x and g may be partial.
+    unsafe {
+        let mut acc = [S::splat(T::zero()); NV];
+        for i in 0..a.len as isize {
+            let (x, g) = (a.x.offset(i * a.x_step), a.g.offset(i * a.g_step));
+            for v in 0..NV {
+                let (x, g) = (x.add(v * S::LANES), g.add(v * S::LANES));
+                let (value, gradient) = if PART && v + 1 == NV {
+                    (S::load_part(x, a.last), S::load_part(g, a.last))
+                } else {
+                    (S::load(x), S::load(g))
+                };
+                acc[v] = S::fma(value, gradient, acc[v]);
+            }
+        }
+        for v in 0..NV {
+            let to = a.sum.add(v * S::LANES);
+            S::store(to, S::add(S::load(to), acc[v]));
+        }
+    }
+}

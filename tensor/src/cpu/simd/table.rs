@@ -1,0 +1,237 @@
+//! The inner loops instantiated for each instruction set and number type, as tables of function pointers.
+//!
+//! This is the one place where instruction sets are enabled: each function here is compiled with its set's features and
+//! inlines the generic loop from [`super::micro`]. Drivers pick a table once per call and never look at the set again.
+
+use super::micro::{self, OuterTile, Tile};
+use super::{Isa, Portable, Scalar};
+
+/// An instance of [`micro::tile`] or [`micro::depthwise`].
+pub(crate) type TileFn<T> = unsafe fn(&Tile<'_, T>);
+/// An instance of [`micro::outer`] or [`micro::depthwise_gradient`].
+pub(crate) type OuterFn<T> = unsafe fn(&OuterTile<T>);
+
+/// Most vectors of output channels in one block.
+pub(crate) const MAX_NV: usize = 3;
+
+/// One instruction set's loops for numbers of type `T`.
+pub(crate) struct Kernels<T: Scalar> {
+    /// Which set this is.
+    pub isa: Isa,
+    /// Values in a vector.
+    pub lanes: usize,
+    /// [`micro::tile`]: `[NV - 1][MR - 1]`.
+    pub tile: [&'static [TileFn<T>]; MAX_NV],
+    /// [`micro::outer`]: `[last vector partial][NV - 1][MR - 1]`.
+    pub outer: [[&'static [OuterFn<T>]; MAX_NV]; 2],
+    /// [`micro::depthwise`]: `[NV - 1][MR - 1]`.
+    pub depthwise: [&'static [TileFn<T>]; MAX_NV],
+    /// [`micro::depthwise_gradient`]: `[last vector partial][NV - 1]`.
+    pub depthwise_gradient: [[OuterFn<T>; MAX_NV]; 2],
+}
+
+impl<T: Scalar> Kernels<T> {
+    /// Blocks of output channels for `channels`: vectors of each block, wide blocks first. Every block but the last is full.
+    pub fn blocks(&self, channels: usize) -> impl Iterator<Item = Block> + use<T> {
+        let lanes = self.lanes;
+        let vectors = channels.div_ceil(lanes);
+        // Two vectors are the best balance of loads and multiplications; an odd count takes three once instead of one.
+        let triple = vectors % 2 == 1 && vectors >= 3;
+        let mut done = 0;
+        std::iter::from_fn(move || {
+            let nv = match vectors - done {
+                0 => return None,
+                3 if triple => 3,
+                1 => 1,
+                _ => 2,
+            };
+            let start = done * lanes;
+            done += nv;
+            let used = channels.min(done * lanes) - start;
+            Some(Block { start, nv, last: used - (nv - 1) * lanes })
+        })
+    }
+}
+
+/// A block of output channels that one register tile computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    /// First channel.
+    pub start: usize,
+    /// Vectors.
+    pub nv: usize,
+    /// Lanes used of the last vector.
+    pub last: usize,
+}
+
+/// Splits `n` into equal parts (±1) of at most `max`: start and length of each.
+pub(crate) fn even_split(n: usize, max: usize) -> impl Iterator<Item = (usize, usize)> {
+    let parts = n.div_ceil(max);
+    (0..parts).map(move |i| {
+        let (start, end) = (n * i / parts, n * (i + 1) / parts);
+        (start, end - start)
+    })
+}
+
+macro_rules! instances {
+    ($name:ident, $simd:ty $(, #[$feature:meta])?) => {
+        mod $name {
+            use super::*;
+            use crate::cpu::simd::Simd;
+
+            /// # Safety
+            /// As for the loop it instantiates, with its instruction set available.
+            $(#[$feature])?
+            pub unsafe fn tile<T: Scalar, const MR: usize, const NV: usize>(a: &Tile<'_, T>)
+            where
+                $simd: Simd<T>,
+            {
+                // SAFETY: the features are enabled here; the rest is the caller's promise.
+                unsafe { micro::tile::<$simd, T, MR, NV>(a) }
+            }
+
+            /// # Safety
+            /// As for the loop it instantiates, with its instruction set available.
+            $(#[$feature])?
+            pub unsafe fn depthwise<T: Scalar, const MR: usize, const NV: usize>(a: &Tile<'_, T>)
+            where
+                $simd: Simd<T>,
+            {
+                // SAFETY: the features are enabled here; the rest is the caller's promise.
+                unsafe { micro::depthwise::<$simd, T, MR, NV>(a) }
+            }
+
+            /// # Safety
+            /// As for the loop it instantiates, with its instruction set available.
+            $(#[$feature])?
+            pub unsafe fn outer<T: Scalar, const MR: usize, const NV: usize, const PART: bool>(
+                a: &OuterTile<T>,
+            ) where
+                $simd: Simd<T>,
+            {
+                // SAFETY: the features are enabled here; the rest is the caller's promise.
+                unsafe { micro::outer::<$simd, T, MR, NV, PART>(a) }
+            }
+
+            /// # Safety
+            /// As for the loop it instantiates, with its instruction set available.
+            $(#[$feature])?
+            pub unsafe fn depthwise_gradient<T: Scalar, const NV: usize, const PART: bool>(
+                a: &OuterTile<T>,
+            ) where
+                $simd: Simd<T>,
+            {
+                // SAFETY: the features are enabled here; the rest is the caller's promise.
+                unsafe { micro::depthwise_gradient::<$simd, T, NV, PART>(a) }
+            }
+        }
+    };
+}
+
+instances!(portable, Portable<8>);
+#[cfg(target_arch = "x86_64")]
+instances!(avx2, crate::cpu::simd::avx2::Avx2, #[target_feature(enable = "avx2,fma")]);
+#[cfg(target_arch = "x86_64")]
+instances!(avx512, crate::cpu::simd::avx512::Avx512, #[target_feature(enable = "avx512f")]);
+
+/// Builds a [`Kernels`]: `MR` of one, two and three vectors.
+macro_rules! kernels {
+    ($isa:expr, $m:ident, $t:ty, $lanes:literal, [$($a:literal)*], [$($b:literal)*], [$($c:literal)*]) => {
+        Kernels {
+            isa: $isa,
+            lanes: $lanes,
+            tile: [&[$($m::tile::<$t, $a, 1>),*], &[$($m::tile::<$t, $b, 2>),*], &[$($m::tile::<$t, $c, 3>),*]],
+            outer: [
+                [
+                    &[$($m::outer::<$t, $a, 1, false>),*],
+                    &[$($m::outer::<$t, $b, 2, false>),*],
+                    &[$($m::outer::<$t, $c, 3, false>),*],
+                ],
+                [
+                    &[$($m::outer::<$t, $a, 1, true>),*],
+                    &[$($m::outer::<$t, $b, 2, true>),*],
+                    &[$($m::outer::<$t, $c, 3, true>),*],
+                ],
+            ],
+            depthwise: [
+                &[$($m::depthwise::<$t, $b, 1>),*],
+                &[$($m::depthwise::<$t, $b, 2>),*],
+                &[$($m::depthwise::<$t, $c, 3>),*],
+            ],
+            depthwise_gradient: [
+                [
+                    $m::depthwise_gradient::<$t, 1, false>,
+                    $m::depthwise_gradient::<$t, 2, false>,
+                    $m::depthwise_gradient::<$t, 3, false>,
+                ],
+                [
+                    $m::depthwise_gradient::<$t, 1, true>,
+                    $m::depthwise_gradient::<$t, 2, true>,
+                    $m::depthwise_gradient::<$t, 3, true>,
+                ],
+            ],
+        }
+    };
+}
+
+macro_rules! lookup {
+    ($name:ident, $t:ty, $avx2:literal, $avx512:literal) => {
+        /// The table of `isa` for this type.
+        pub(crate) fn $name(isa: Isa) -> &'static Kernels<$t> {
+            static PORTABLE: Kernels<$t> =
+        kernels!(Isa::Portable, portable, $t, 8, [1 2 3 4], [1 2 3], [1 2]);
+            #[cfg(target_arch = "x86_64")]
+            static AVX2: Kernels<$t> = kernels!(
+                Isa::Avx2, avx2, $t, $avx2,
+                [1 2 3 4 5 6 7 8 9 10 11 12], [1 2 3 4 5 6], [1 2 3 4]
+            );
+            #[cfg(target_arch = "x86_64")]
+            static AVX512: Kernels<$t> = kernels!(
+                Isa::Avx512, avx512, $t, $avx512,
+                [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4 5 6 7 8 9]
+            );
+            match isa {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => &AVX2,
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => &AVX512,
+                _ => &PORTABLE,
+            }
+        }
+    };
+}
+
+lookup!(f32_kernels, f32, 8, 16);
+lookup!(f64_kernels, f64, 4, 8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_cover_all_channels_once() {
+        for isa in Isa::ALL {
+            let kernels = f32_kernels(isa);
+            for channels in 1..200 {
+                let mut next = 0;
+                for block in kernels.blocks(channels) {
+                    assert_eq!(block.start, next);
+                    assert!((1..=MAX_NV).contains(&block.nv) && (1..=kernels.lanes).contains(&block.last));
+                    next += (block.nv - 1) * kernels.lanes + block.last;
+                }
+                assert_eq!(next, channels);
+            }
+        }
+    }
+
+    #[test]
+    fn even_split_is_even() {
+        for n in 1..100 {
+            for max in 1..15 {
+                let parts: Vec<_> = even_split(n, max).collect();
+                assert_eq!(parts.iter().map(|p| p.1).sum::<usize>(), n);
+                assert!(parts.iter().all(|p| p.1 <= max && p.1 >= n / parts.len()));
+            }
+        }
+    }
+}
