@@ -7,7 +7,10 @@
 mod backend;
 mod buffer;
 pub mod conv;
+pub(crate) mod dispatch;
 pub mod gemm;
+pub(crate) mod math;
+pub(crate) mod pixels;
 pub mod simd;
 
 use std::sync::{Arc, LazyLock};

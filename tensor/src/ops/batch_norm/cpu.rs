@@ -1,34 +1,310 @@
-//! CPU kernels (pending).
+//! CPU kernels: passes over `[pixels, channels]` in fixed chunks.
+//!
+//! A chunk is read as rows of a whole number of pixels, wide enough that the inner loop is vectorised
+//! whatever the number of channels; per-channel numbers are repeated to that width. Sums within a chunk are
+//! in the tensor's type over a few hundred rows, sums over chunks in f64 and in order, so that they are
+//! accurate and the same for every number of threads.
+
+use rayon::prelude::*;
+use smallvec::smallvec;
 
 use super::*;
-use crate::{Outputs, Tensor};
+use crate::{
+    Element, Format, Outputs, Tensor,
+    cpu::{
+        self,
+        dispatch::vectorized,
+        dispatch_float,
+        math::Real,
+        pixels::{from_pixels, pixels},
+    },
+};
+
+/// Elements in a chunk, about: two operands of it fit the second-level cache.
+const CHUNK: usize = 32 * 1024;
+/// Least elements in a row: enough for its additions to overlap.
+const ROW: usize = 128;
+
+/// How `[pixels, channels]` is cut.
+#[derive(Clone, Copy)]
+struct Cut {
+    channels: usize,
+    /// Elements of a row: a multiple of `channels` and of 16.
+    row: usize,
+    /// Elements of a chunk: a multiple of `row`.
+    chunk: usize,
+}
+
+impl Cut {
+    fn new(channels: usize) -> Self {
+        let channels = channels.max(1);
+        let whole = channels << (4 - channels.trailing_zeros().min(4));
+        let row = whole * ROW.div_ceil(whole);
+        Self { channels, row, chunk: row * (CHUNK / row).max(1) }
+    }
+
+    /// Per-channel numbers repeated over a row.
+    fn repeat<T: Real>(&self, per_channel: impl Fn(usize) -> f64) -> Vec<T> {
+        let one: Vec<T> = (0..self.channels).map(|c| T::narrow(per_channel(c))).collect();
+        one.iter().copied().cycle().take(self.row).collect()
+    }
+
+    /// The sums of a row's columns over its pixels.
+    fn fold<T: Real>(&self, row: &[T]) -> Vec<f64> {
+        let mut sums = vec![0.0; self.channels];
+        for pixel in row.chunks(self.channels) {
+            sums.iter_mut().zip(pixel).for_each(|(s, v)| *s += v.wide());
+        }
+        sums
+    }
+}
+
+vectorized! {
+    /// `sum[j] += Σ row[j]`.
+    fn sum_rows<T: Real>(x: &[T], sum: &mut [T]) {
+        for row in x.chunks(sum.len()) {
+            for (s, &v) in sum.iter_mut().zip(row) {
+                *s += v;
+            }
+        }
+    }
+
+    /// `sum[j] += Σ d`, `square[j] += Σ d²` with `d = row[j] − mean[j]`.
+    fn sum_square_rows<T: Real>(x: &[T], mean: &[T], sum: &mut [T], square: &mut [T]) {
+        for row in x.chunks(mean.len()) {
+            let n = row.len();
+            let (mean, sum, square) = (&mean[..n], &mut sum[..n], &mut square[..n]);
+            for j in 0..n {
+                let d = row[j] - mean[j];
+                sum[j] += d;
+                square[j] += d * d;
+            }
+        }
+    }
+
+    /// `y = (x − mean)·scale + β`, not below `floor`.
+    fn apply_rows<T: Real>(x: &[T], y: &mut [T], k: &Coefficients<T>) {
+        for (x, y) in x.chunks(k.mean.len()).zip(y.chunks_mut(k.mean.len())) {
+            let n = x.len();
+            let (y, mean, scale, beta) = (&mut y[..n], &k.mean[..n], &k.scale[..n], &k.beta[..n]);
+            for j in 0..n {
+                let v = (x[j] - mean[j]) * scale[j] + beta[j];
+                y[j] = if v < k.floor { k.floor } else { v };
+            }
+        }
+    }
+
+    /// `sum[j] += Σ g'`, `product[j] += Σ g'·(x − mean)`.
+    fn reduce_rows<T: Real>(x: &[T], g: &[T], k: &Coefficients<T>, sum: &mut [T], product: &mut [T]) {
+        let width = k.mean.len();
+        for (x, g) in x.chunks(width).zip(g.chunks(width)) {
+            let n = x.len();
+            let (g, mean, scale, beta) = (&g[..n], &k.mean[..n], &k.scale[..n], &k.beta[..n]);
+            let (sum, product) = (&mut sum[..n], &mut product[..n]);
+            for j in 0..n {
+                let d = x[j] - mean[j];
+                let g = if d * scale[j] + beta[j] <= k.floor { T::ZERO } else { g[j] };
+                sum[j] += g;
+                product[j] += g * d;
+            }
+        }
+    }
+
+    /// `dx = scale·g' + (slope·(x − mean) + offset)`.
+    fn input_rows<T: Real>(x: &[T], g: &[T], y: &mut [T], k: &Coefficients<T>, slope: &[T], offset: &[T]) {
+        let width = k.mean.len();
+        for ((x, g), y) in x.chunks(width).zip(g.chunks(width)).zip(y.chunks_mut(width)) {
+            let n = x.len();
+            let (g, y, mean) = (&g[..n], &mut y[..n], &k.mean[..n]);
+            let (scale, beta, slope, offset) = (&k.scale[..n], &k.beta[..n], &slope[..n], &offset[..n]);
+            for j in 0..n {
+                let d = x[j] - mean[j];
+                let g = if d * scale[j] + beta[j] <= k.floor { T::ZERO } else { g[j] };
+                y[j] = scale[j] * g + (slope[j] * d + offset[j]);
+            }
+        }
+    }
+}
+
+/// What a value is normalised with, repeated over a row. Forward and backward build it by the same
+/// arithmetic, so that the backward pass finds the very mask that the forward pass applied.
+struct Coefficients<T> {
+    mean: Vec<T>,
+    /// `γ·(var + eps)^−½`.
+    scale: Vec<T>,
+    beta: Vec<T>,
+    /// Zero with a ReLU; NaN, below which nothing is, without.
+    floor: T,
+}
+
+fn inverse_deviation(var: f64, eps: f64) -> f64 {
+    1.0 / (var + eps).sqrt()
+}
+
+impl<T: Real> Coefficients<T> {
+    /// From `[mean, var, γ, β]`.
+    fn new(cut: Cut, channel: [&[T]; 4], eps: f64, relu: bool) -> Self {
+        let [mean, var, gamma, beta] = channel;
+        Self {
+            mean: cut.repeat(|c| mean[c].wide()),
+            scale: cut.repeat(|c| gamma[c].wide() * inverse_deviation(var[c].wide(), eps)),
+            beta: cut.repeat(|c| beta[c].wide()),
+            floor: if relu { T::ZERO } else { T::nan() },
+        }
+    }
+}
+
+/// Per-channel operands, dense.
+fn vectors<const N: usize>(ins: &[&Tensor]) -> Result<[Tensor; N]> {
+    let dense: SmallVec<[Tensor; N]> =
+        ins.iter().map(|t| t.to_format(Format::Contiguous)).collect::<Result<_>>()?;
+    dense.into_inner().map_err(|v| Error::value("batch_norm", format!("wants {N} vectors, got {}", v.len())))
+}
+
+fn vector<T: Real>(values: &[f64]) -> Tensor {
+    cpu::output(&[values.len()], Format::Contiguous, |out: &mut [T]| {
+        out.iter_mut().zip(values).for_each(|(o, &v)| *o = T::narrow(v));
+    })
+}
+
+/// Mean and biased variance of each channel of `[pixels, channels]`: two passes within a chunk (which stays
+/// in the cache), chunks merged by the formula of Chan, Golub and LeVeque.
+fn statistics<T: Real>(x: &[T], channels: usize) -> (Vec<f64>, Vec<f64>) {
+    let cut = Cut::new(channels);
+    let chunks: Vec<_> = x
+        .par_chunks(cut.chunk)
+        .map(|x| {
+            let count = (x.len() / cut.channels) as f64;
+            let mut sum = vec![T::ZERO; cut.row];
+            sum_rows(x, &mut sum);
+            let first = cut.fold(&sum);
+            let near: Vec<T> = cut.repeat(|c| first[c] / count);
+            sum.fill(T::ZERO);
+            let mut square = vec![T::ZERO; cut.row];
+            sum_square_rows(x, &near, &mut sum, &mut square);
+            // What the rounding of the mean left over is corrected here.
+            let (rest, square) = (cut.fold(&sum), cut.fold(&square));
+            let mean: Vec<f64> = (0..cut.channels).map(|c| near[c].wide() + rest[c] / count).collect();
+            let m2: Vec<f64> = (0..cut.channels).map(|c| square[c] - rest[c] * rest[c] / count).collect();
+            (count, mean, m2)
+        })
+        .collect();
+    let (mut total, mut mean, mut m2) = (0.0, vec![0.0; channels], vec![0.0; channels]);
+    for (count, chunk_mean, chunk_m2) in chunks {
+        let sum = total + count;
+        for c in 0..channels {
+            let d = chunk_mean[c] - mean[c];
+            mean[c] += d * (count / sum);
+            m2[c] += chunk_m2[c] + d * d * (total * count / sum);
+        }
+        total = sum;
+    }
+    m2.iter_mut().for_each(|v| *v = (*v / total).max(0.0));
+    (mean, m2)
+}
+
+fn apply<T: Real>(x: &Tensor, channel: [&Tensor; 4], eps: f64, relu: bool) -> Result<Tensor> {
+    let [mean, var, gamma, beta] = channel;
+    let channel = [cpu::slice(mean)?, cpu::slice(var)?, cpu::slice(gamma)?, cpu::slice(beta)?];
+    let cut = Cut::new(x.dims()[1]);
+    let k = Coefficients::<T>::new(cut, channel, eps, relu);
+    let dense = pixels(x)?;
+    let values = cpu::slice::<T>(&dense)?;
+    from_pixels(x.dims(), |y: &mut [T]| {
+        y.par_chunks_mut(cut.chunk).zip(values.par_chunks(cut.chunk)).for_each(|(y, x)| apply_rows(x, y, &k));
+    })
+}
 
 impl BatchNorm {
-    pub(crate) fn cpu(&self, _ins: &[&Tensor], _outs: &[Meta]) -> Result<Outputs<Tensor>> {
-        todo!()
-    }
-}
-
-impl BatchNormApply {
-    pub(crate) fn cpu(&self, _ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
-        todo!()
-    }
-}
-
-impl BatchNormInput {
-    pub(crate) fn cpu(&self, _ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
-        todo!()
-    }
-}
-
-impl BatchNormReduce {
-    pub(crate) fn cpu(&self, _ins: &[&Tensor], _outs: &[Meta]) -> Result<Outputs<Tensor>> {
-        todo!()
+    pub(crate) fn cpu(&self, ins: &[&Tensor], _outs: &[Meta]) -> Result<Outputs<Tensor>> {
+        let [gamma, beta] = vectors(&ins[1..])?;
+        let x = pixels(ins[0])?;
+        dispatch_float!(self.name(), x.dtype(), T => {
+            let (mean, var) = statistics::<T>(cpu::slice(&x)?, ins[0].dims()[1]);
+            let (mean, var) = (vector::<T>(&mean), vector::<T>(&var));
+            let y = apply::<T>(ins[0], [&mean, &var, &gamma, &beta], self.eps, self.relu)?;
+            Ok(smallvec![y, mean, var])
+        })
     }
 }
 
 impl BatchNormStats {
-    pub(crate) fn cpu(&self, _ins: &[&Tensor], _outs: &[Meta]) -> Result<Outputs<Tensor>> {
-        todo!()
+    pub(crate) fn cpu(&self, ins: &[&Tensor], _outs: &[Meta]) -> Result<Outputs<Tensor>> {
+        let x = pixels(ins[0])?;
+        dispatch_float!(self.name(), x.dtype(), T => {
+            let (mean, var) = statistics::<T>(cpu::slice(&x)?, ins[0].dims()[1]);
+            Ok(smallvec![vector::<T>(&mean), vector::<T>(&var)])
+        })
+    }
+}
+
+impl BatchNormApply {
+    pub(crate) fn cpu(&self, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
+        let [mean, var, gamma, beta] = vectors(&ins[1..])?;
+        dispatch_float!(self.name(), ins[0].dtype(), T => {
+            Ok(smallvec![apply::<T>(ins[0], [&mean, &var, &gamma, &beta], self.eps, self.relu)?])
+        })
+    }
+}
+
+impl BatchNormReduce {
+    pub(crate) fn cpu(&self, ins: &[&Tensor], _outs: &[Meta]) -> Result<Outputs<Tensor>> {
+        dispatch_float!(self.name(), ins[0].dtype(), T => {
+            let [mean, var, gamma, beta] = vectors(&ins[2..])?;
+            let channel =
+                [cpu::slice::<T>(&mean)?, cpu::slice(&var)?, cpu::slice(&gamma)?, cpu::slice(&beta)?];
+            let channels = ins[0].dims()[1];
+            let cut = Cut::new(channels);
+            let k = Coefficients::new(cut, channel, self.eps, self.relu);
+            let (x, g) = (pixels(ins[0])?, pixels(ins[1])?);
+            let (x, g) = (cpu::slice::<T>(&x)?, cpu::slice::<T>(&g)?);
+            let chunks: Vec<_> = x
+                .par_chunks(cut.chunk)
+                .zip(g.par_chunks(cut.chunk))
+                .map(|(x, g)| {
+                    let (mut sum, mut product) = (vec![T::ZERO; cut.row], vec![T::ZERO; cut.row]);
+                    reduce_rows(x, g, &k, &mut sum, &mut product);
+                    (cut.fold(&sum), cut.fold(&product))
+                })
+                .collect();
+            let (mut sums, mut products) = (vec![0.0; channels], vec![0.0; channels]);
+            for (sum, product) in chunks {
+                for c in 0..channels {
+                    sums[c] += sum[c];
+                    products[c] += product[c];
+                }
+            }
+            for c in 0..channels {
+                products[c] *= inverse_deviation(channel[1][c].wide(), self.eps);
+            }
+            Ok(smallvec![vector::<T>(&sums), vector::<T>(&products)])
+        })
+    }
+}
+
+impl BatchNormInput {
+    pub(crate) fn cpu(&self, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
+        dispatch_float!(self.name(), ins[0].dtype(), T => {
+            let [mean, var, gamma, beta, sum, product] = vectors(&ins[2..])?;
+            let channel =
+                [cpu::slice::<T>(&mean)?, cpu::slice(&var)?, cpu::slice(&gamma)?, cpu::slice(&beta)?];
+            let (sum, product) = (cpu::slice::<T>(&sum)?, cpu::slice::<T>(&product)?);
+            let cut = Cut::new(ins[0].dims()[1]);
+            let k = Coefficients::new(cut, channel, self.eps, self.relu);
+            let count = self.count as f64;
+            let inverse = |c: usize| inverse_deviation(channel[1][c].wide(), self.eps);
+            let scale = |c: usize| channel[2][c].wide() * inverse(c);
+            let slope: Vec<T> = cut.repeat(|c| -scale(c) * inverse(c) * product[c].wide() / count);
+            let offset: Vec<T> = cut.repeat(|c| -scale(c) * sum[c].wide() / count);
+            let (x, g) = (pixels(ins[0])?, pixels(ins[1])?);
+            let (x, g) = (cpu::slice::<T>(&x)?, cpu::slice::<T>(&g)?);
+            let y = from_pixels(ins[0].dims(), |y: &mut [T]| {
+                y.par_chunks_mut(cut.chunk)
+                    .zip(x.par_chunks(cut.chunk))
+                    .zip(g.par_chunks(cut.chunk))
+                    .for_each(|((y, x), g)| input_rows(x, g, y, &k, &slope, &offset));
+            })?;
+            Ok(smallvec![y])
+        })
     }
 }

@@ -97,6 +97,9 @@ impl Window {
         same_float(op, &ins[..1])?;
         rank(op, ins, 0, 4, "[N, C, H, W]")?;
         let x = &ins[0];
+        if x.dims[2] == 0 || x.dims[3] == 0 {
+            return Err(Error::shape(op, ins, "can not pool an empty map"));
+        }
         let Some([h, w]) = self.output_size([x.dims[2], x.dims[3]]) else {
             return Err(Error::shape(op, ins, format!("a window of {:?} does not fit", self.kernel)));
         };
@@ -109,7 +112,7 @@ impl Window {
         same_float(op, &ins[..1])?;
         rank(op, ins, 0, 4, "[N, C, Ho, Wo]")?;
         let y = &ins[0];
-        if self.output_size(size) != Some([y.dims[2], y.dims[3]]) {
+        if size.contains(&0) || self.output_size(size) != Some([y.dims[2], y.dims[3]]) {
             let rule = format!("{size:?} does not pool to the operand's size by {:?}", self.kernel);
             return Err(Error::shape(op, ins, rule));
         }

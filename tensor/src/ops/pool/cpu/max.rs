@@ -1,0 +1,229 @@
+//! Max pooling, and the two gathers by its index. Indices come from outside, so they are checked first.
+
+use rayon::prelude::*;
+use smallvec::smallvec;
+
+use super::*;
+use crate::{
+    Element, Format, Outputs,
+    cpu::{self, channels_last, dispatch::vectorized, dispatch_float},
+};
+
+vectorized! {
+    /// A row of maxima and their places from an image.
+    fn max_row<T: Real>(x: &[T], y: &mut [T], index: &mut [u8], map: &Map, oh: usize) {
+        let c = map.channels;
+        let rows = map.covered(0, oh);
+        for (ow, (y, index)) in y.chunks_exact_mut(c).zip(index.chunks_exact_mut(c)).enumerate() {
+            let columns = map.covered(1, ow);
+            let mut first = true;
+            for h in rows.clone() {
+                for w in columns.clone() {
+                    let x = &x[(h * map.size[1] + w) * c..][..c];
+                    let place = (map.offset(0, oh, h) * map.window.kernel[1] + map.offset(1, ow, w)) as u8;
+                    if first {
+                        y.copy_from_slice(x);
+                        index.fill(place);
+                        first = false;
+                        continue;
+                    }
+                    for j in 0..c {
+                        let better = beats(x[j], y[j]);
+                        y[j] = if better { x[j] } else { y[j] };
+                        index[j] = if better { place } else { index[j] };
+                    }
+                }
+            }
+        }
+    }
+
+    /// [`max_row`] for windows of 2×2 that do not overlap, from the two rows that they lie in.
+    fn max_row_2x2<T: Real>(top: &[T], bottom: &[T], y: &mut [T], index: &mut [u8], c: usize) {
+        let pairs = top.chunks_exact(2 * c).zip(bottom.chunks_exact(2 * c));
+        for ((y, index), (top, bottom)) in y.chunks_exact_mut(c).zip(index.chunks_exact_mut(c)).zip(pairs) {
+            let (x00, x01) = top.split_at(c);
+            let (x10, x11) = bottom.split_at(c);
+            let (x01, x10, x11) = (&x01[..c], &x10[..c], &x11[..c]);
+            for j in 0..c {
+                let (mut best, mut place) = (x00[j], 0u32);
+                for (i, x) in [x01[j], x10[j], x11[j]].into_iter().enumerate() {
+                    let better = beats(x, best);
+                    best = if better { x } else { best };
+                    place = if better { i as u32 + 1 } else { place };
+                }
+                y[j] = best;
+                index[j] = place as u8;
+            }
+        }
+    }
+
+    /// A row of the large map by indices of windows that do not overlap.
+    fn place_row<T: Real>(y: &[T], index: &[u8], x: &mut [T], map: &Map, h: usize) {
+        let (c, [kh, kw]) = (map.channels, map.window.kernel);
+        let start = h / kh * map.pooled[1] * c;
+        let (y, index) = (&y[start..][..map.pooled[1] * c], &index[start..][..map.pooled[1] * c]);
+        let (inside, rest) = x.split_at_mut(map.pooled[1] * kw * c);
+        rest.fill(T::ZERO);
+        let windows = y.chunks_exact(c).zip(index.chunks_exact(c));
+        for (x, (y, index)) in inside.chunks_exact_mut(kw * c).zip(windows) {
+            for (q, x) in x.chunks_exact_mut(c).enumerate() {
+                let place = (h % kh * kw + q) as u8;
+                for j in 0..c {
+                    x[j] = if index[j] == place { y[j] } else { T::ZERO };
+                }
+            }
+        }
+    }
+
+    /// A row of the large map by indices of any windows: sums over all that name a place.
+    fn collect_row<T: Real>(y: &[T], index: &[u8], x: &mut [T], map: &Map, h: usize) {
+        let c = map.channels;
+        for (w, x) in x.chunks_exact_mut(c).enumerate() {
+            x.fill(T::ZERO);
+            for oh in map.covering(0, h) {
+                for ow in map.covering(1, w) {
+                    let place = (map.offset(0, oh, h) * map.window.kernel[1] + map.offset(1, ow, w)) as u8;
+                    let start = (oh * map.pooled[1] + ow) * c;
+                    let (y, index) = (&y[start..][..c], &index[start..][..c]);
+                    for j in 0..c {
+                        x[j] += if index[j] == place { y[j] } else { T::ZERO };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether `x` replaces the best value so far: larger, or the first NaN.
+#[inline(always)]
+fn beats<T: Real>(x: T, best: T) -> bool {
+    !(x <= best) & (best == best)
+}
+
+/// A row of the pooled map: in each window the place that the index names, which must be valid.
+fn pick_row<T: Real>(x: &[T], index: &[u8], y: &mut [T], map: &Map, oh: usize) {
+    let (c, Window { kernel, stride, padding }) = (map.channels, map.window);
+    let line = map.size[1] * c;
+    // Distance of each place from the window's first, which may lie in the padding.
+    let steps: Vec<usize> = (0..map.area()).map(|i| i / kernel[1] * line + i % kernel[1] * c).collect();
+    for (ow, (y, index)) in y.chunks_exact_mut(c).zip(index.chunks_exact(c)).enumerate() {
+        let start = oh * stride[0] * line + ow * stride[1] * c;
+        let lead = padding[0] * line + padding[1] * c;
+        for (j, (y, &i)) in y.iter_mut().zip(index).enumerate() {
+            *y = x[start + steps[i as usize] + j - lead];
+        }
+    }
+}
+
+impl Map {
+    /// Fails where an index names no place of its window, or one in the padding.
+    fn check(&self, op: &'static str, index: &[u8]) -> Result<()> {
+        let area = self.area();
+        let line = self.pooled[1] * self.channels;
+        if index.is_empty() {
+            return Ok(());
+        }
+        let columns: Vec<_> = (0..self.pooled[1]).map(|ow| self.covered(1, ow)).collect();
+        let valid = |row: usize, at: usize, i: u8| {
+            let (oh, ow, kw) = (row % self.pooled[0], at / self.channels, self.window.kernel[1]);
+            let h = (oh * self.window.stride[0] + i as usize / kw).wrapping_sub(self.window.padding[0]);
+            let w = (ow * self.window.stride[1] + i as usize % kw).wrapping_sub(self.window.padding[1]);
+            (i as usize) < area && self.covered(0, oh).contains(&h) && columns[ow].contains(&w)
+        };
+        let bad = index.par_chunks(line).with_min_len(TASK.div_ceil(line)).enumerate().find_map_first(
+            |(row, values)| {
+                let largest = values.iter().fold(0, |a, &b| a.max(b)) as usize;
+                if self.window.padding == [0; 2] && largest < area {
+                    return None;
+                }
+                values.iter().enumerate().find(|&(at, &i)| !valid(row, at, i)).map(|(at, &i)| (row, at, i))
+            },
+        );
+        let Some((row, at, i)) = bad else { return Ok(()) };
+        let (n, oh, ow, c) =
+            (row / self.pooled[0], row % self.pooled[0], at / self.channels, at % self.channels);
+        let [kh, kw] = self.window.kernel;
+        let what = if (i as usize) < area { "lies in the padding" } else { "lies outside" };
+        let place = format!("at image {n}, channel {c}, row {oh}, column {ow}");
+        Err(Error::value(op, format!("the index {i} {place} {what} of its {kh}×{kw} window")))
+    }
+}
+
+impl MaxPool2d {
+    pub(crate) fn cpu(&self, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
+        let (x, dims) = channels_last(ins[0])?;
+        let map = Map::new(self.window, &dims, &outs[0].dims);
+        let (c, line) = (map.channels, map.size[1] * map.channels);
+        let width = map.pooled[1] * c;
+        dispatch_float!("max_pool2d", x.dtype(), T => {
+            let x = cpu::slice::<T>(&x)?;
+            let rows = |(row, (y, index)): (usize, (&mut [T], &mut [u8]))| {
+                let (n, oh) = (row / map.pooled[0], row % map.pooled[0]);
+                let x = &x[n * map.image()..];
+                if self.window == Window::square(2) {
+                    let top = &x[2 * oh * line..][..2 * line];
+                    max_row_2x2(&top[..line], &top[line..], y, index, c);
+                } else {
+                    max_row(x, y, index, &map, oh);
+                }
+            };
+            let (y, index) = cpu::output2(&outs[0].dims, Format::ChannelsLast, |y: &mut [T], index: &mut [u8]| {
+                if width > 0 {
+                    y.par_chunks_mut(width)
+                        .zip(index.par_chunks_mut(width))
+                        .with_min_len(TASK.div_ceil(width))
+                        .enumerate()
+                        .for_each(rows);
+                }
+            });
+            Ok(smallvec![y, index])
+        })
+    }
+}
+
+impl PoolGather {
+    pub(crate) fn cpu(&self, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
+        let ((x, dims), (index, _)) = (channels_last(ins[0])?, channels_last(ins[1])?);
+        let map = Map::new(self.window, &dims, &outs[0].dims);
+        let index = cpu::slice::<u8>(&index)?;
+        map.check("pool_gather", index)?;
+        dispatch_float!("pool_gather", x.dtype(), T => {
+            let x = cpu::slice::<T>(&x)?;
+            let y = cpu::output(&outs[0].dims, Format::ChannelsLast, |y: &mut [T]| {
+                for_rows(y, map.images, map.pooled[0], |n, oh, y| {
+                    let line = map.pooled[1] * map.channels;
+                    let index = &index[(n * map.pooled[0] + oh) * line..][..line];
+                    pick_row(&x[n * map.image()..], index, y, &map, oh);
+                });
+            });
+            Ok(smallvec![y])
+        })
+    }
+}
+
+impl MaxUnpool2d {
+    pub(crate) fn cpu(&self, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
+        let ((y, dims), (index, _)) = (channels_last(ins[0])?, channels_last(ins[1])?);
+        let map = Map::new(self.window, &outs[0].dims, &dims);
+        let index = cpu::slice::<u8>(&index)?;
+        map.check("max_unpool2d", index)?;
+        let Window { kernel, stride, padding } = self.window;
+        let apart = kernel == stride && padding == [0; 2];
+        dispatch_float!("max_unpool2d", y.dtype(), T => {
+            let y = cpu::slice::<T>(&y)?;
+            let x = cpu::output(&outs[0].dims, Format::ChannelsLast, |x: &mut [T]| {
+                for_rows(x, map.images, map.size[0], |n, h, x| {
+                    let (y, index) = (&y[n * map.pooled_image()..], &index[n * map.pooled_image()..]);
+                    if !apart {
+                        collect_row(y, index, x, &map, h);
+                    } else if h < map.pooled[0] * kernel[0] {
+                        place_row(y, index, x, &map, h);
+                    } else {
+                        x.fill(T::ZERO);
+                    }
+                });
+            });
+            Ok(smallvec![x])
+        })
+    }
+}
