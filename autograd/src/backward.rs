@@ -309,7 +309,10 @@ impl Walk<'_> {
         grads: &[Option<Var>],
         wanted: &[bool],
     ) -> Result<Vec<Option<Var>>> {
-        let needs = node.inputs.iter().map(|e| e.is_some_and(|e| wanted[e.node])).collect();
+        let wants = |(edge, meta): (&Option<Edge>, &Meta)| {
+            meta.dtype.is_float() && edge.is_some_and(|e| wanted[e.node])
+        };
+        let needs = node.inputs.iter().zip(&node.in_metas).map(wants).collect();
         let cx = Context { node, tape: self.create_graph.then_some(self.tape), index, grads, needs };
         match &node.kind {
             Kind::Leaf => Ok(vec![]),

@@ -2,6 +2,7 @@
 
 use std::{fmt, rc::Rc};
 
+use smallvec::SmallVec;
 use tensor::{Device, Meta, Op, Ops, Outputs, Tensor, execute};
 
 use crate::{
@@ -96,8 +97,9 @@ impl Ops for Var {
         let values: Vec<&Tensor> = ins.iter().map(|v| v.tensor()).collect();
         let outs = execute(&op, &values)?;
         let Some(tape) = tape else { return Ok(outs.into_iter().map(Var::new).collect()) };
-        let needs = rules::differentiable(&op) && ins.iter().any(|v| v.needs_gradient());
-        let saves = rules::saves(&op);
+        let wants: SmallVec<[bool; 3]> = ins.iter().map(|v| v.needs_gradient()).collect();
+        let needs = rules::differentiable(&op) && wants.contains(&true);
+        let saves = rules::saves(&op, &wants);
         Ok(tape.push(Kind::Op(op), ins, &outs, saves, needs).into())
     }
 
