@@ -93,7 +93,8 @@ fn ln(x: f32) -> f32 {
     for c in [2.0 / 9.0, 2.0 / 7.0, 2.0 / 5.0, 2.0 / 3.0] {
         p = p * z + c;
     }
-    k * LN2_HIGH + (k * LN2_LOW + (2.0 * s + s * z * p))
+    let y = k * LN2_HIGH + (k * LN2_LOW + (2.0 * s + s * z * p));
+    if x < f32::INFINITY { y } else { x }
 }
 
 #[cfg(test)]
@@ -132,6 +133,8 @@ mod tests {
     #[test]
     fn ln_is_accurate() {
         assert_eq!(1f32.fast_ln(), 0.0);
+        assert_eq!(f32::INFINITY.fast_ln(), f32::INFINITY);
+        assert!(f32::NAN.fast_ln().is_nan());
         let mut worst = 0.0f64;
         for i in 1..2_000_000u32 {
             for x in [i as f32 * 1e-4, 1.0 + i as f32 * 1e-6, f32::from_bits(0x0080_0000 + i * 1000)] {

@@ -6,6 +6,7 @@
 
 mod backend;
 mod buffer;
+pub(crate) mod columns;
 pub mod conv;
 pub(crate) mod dispatch;
 pub mod gemm;

@@ -1,16 +1,279 @@
-//! CPU kernels (pending).
+//! CPU kernels over `[pixels, classes]`, in blocks of pixels. Sums are in f64 and in order, so that they are the
+//! same for every number of threads.
+
+use rayon::prelude::*;
+use smallvec::smallvec;
 
 use super::*;
-use crate::{Outputs, Tensor};
+use crate::{
+    Format, Outputs, Tensor,
+    cpu::{
+        self, columns,
+        dispatch::vectorized,
+        dispatch_float,
+        math::Real,
+        pixels::{from_pixels, pixels},
+    },
+};
+
+/// Pixels of a block.
+const BLOCK: usize = 64;
+/// Pixels that one task takes.
+const TASK: usize = 16 * BLOCK;
+/// Class of a pixel that takes no part.
+const NONE: u32 = u32::MAX;
+
+/// What is known of a block of pixels: one number for each, at its true class where it has one.
+struct Block<T> {
+    classes: [u32; BLOCK],
+    /// `exp(zⱼ − max z)`, `[K, BLOCK]`.
+    exponentials: Vec<T>,
+    /// `1 / Σⱼ exp(zⱼ − max z)`.
+    share: [T; BLOCK],
+    log_p: [T; BLOCK],
+    p: [T; BLOCK],
+    /// `1 − p`, from the other classes: exact where p is close to 1.
+    q: [T; BLOCK],
+}
+
+impl<T: Real> Block<T> {
+    fn new(classes: usize) -> Self {
+        let zero = [T::zero(); BLOCK];
+        let exponentials = vec![T::zero(); classes * BLOCK];
+        Self { classes: [NONE; BLOCK], exponentials, share: zero, log_p: zero, p: zero, q: zero }
+    }
+}
+
+vectorized! {
+    /// Fills in everything but the classes from up to `BLOCK` pixels of `k` logits.
+    fn probabilities<T: Real>(logits: &[T], k: usize, block: &mut Block<T>) {
+        columns::load::<T, BLOCK>(logits, k, &mut block.exponentials);
+        let top = columns::maximum::<T, BLOCK>(&block.exponentials);
+        let zero = [T::zero(); BLOCK];
+        let (mut own_logit, mut own, mut others) = (zero, zero, zero);
+        for (j, row) in block.exponentials.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            for b in 0..BLOCK {
+                let v = row[b] - top[b];
+                let e = v.fast_exp();
+                let is_own = block.classes[b] == j as u32;
+                row[b] = e;
+                own_logit[b] = if is_own { v } else { own_logit[b] };
+                own[b] = if is_own { e } else { own[b] };
+                others[b] += if is_own { T::zero() } else { e };
+            }
+        }
+        for b in 0..BLOCK {
+            let sum = own[b] + others[b];
+            block.share[b] = T::one() / sum;
+            block.log_p[b] = own_logit[b] - sum.fast_ln();
+            block.p[b] = own[b] * block.share[b];
+            block.q[b] = others[b] * block.share[b];
+        }
+    }
+
+    /// `factor · (δᵢⱼ − pⱼ)` in place of the exponentials; zeros where the factor is zero.
+    fn gradients<T: Real>(block: &mut Block<T>, factor: &[T; BLOCK]) {
+        for (j, row) in block.exponentials.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            for b in 0..BLOCK {
+                let p = row[b] * block.share[b];
+                let v = if block.classes[b] == j as u32 { block.q[b] } else { -p };
+                row[b] = if factor[b] == T::zero() { T::zero() } else { factor[b] * v };
+            }
+        }
+    }
+
+    /// Writes up to `BLOCK` pixels of `k` gradients.
+    fn write<T: Real>(block: &Block<T>, k: usize, y: &mut [T]) {
+        columns::store::<T, BLOCK>(&block.exponentials, k, y);
+    }
+}
+
+/// Labels in the order of the pixels.
+enum Labels<'a> {
+    U8(&'a [u8]),
+    I64(&'a [i64]),
+}
+
+/// Everything but the logits.
+struct Operands<'a, T> {
+    labels: Labels<'a>,
+    /// For messages.
+    label_dims: &'a [usize],
+    ignore: i64,
+    alpha: &'a [T],
+    gamma: &'a [T],
+}
+
+impl<'a, T: Real> Operands<'a, T> {
+    fn new(ins: &'a [&Tensor], labels: &'a Tensor, per_class: &'a [Tensor; 2], ignore: i64) -> Result<Self> {
+        let [alpha, gamma] = per_class;
+        let gamma = cpu::slice::<T>(gamma)?;
+        if let Some(i) = gamma.iter().position(|&g| !(g == T::zero() || g >= T::one())) {
+            let what = format!("γ of class {i} is {}, but must be 0 or at least 1", gamma[i].wide());
+            return Err(Error::value("focal_loss", what));
+        }
+        let labels = match labels.dtype() {
+            crate::DType::U8 => Labels::U8(cpu::slice(labels)?),
+            _ => Labels::I64(cpu::slice(labels)?),
+        };
+        Ok(Self { labels, label_dims: ins[1].dims(), ignore, alpha: cpu::slice(alpha)?, gamma })
+    }
+
+    fn pixels(&self) -> usize {
+        match self.labels {
+            Labels::U8(l) => l.len(),
+            Labels::I64(l) => l.len(),
+        }
+    }
+
+    fn label(&self, pixel: usize) -> i64 {
+        match self.labels {
+            Labels::U8(l) => l[pixel] as i64,
+            Labels::I64(l) => l[pixel],
+        }
+    }
+
+    /// The classes of up to `BLOCK` pixels from `start`; `NONE` from `end`.
+    fn classes(&self, start: usize, end: usize) -> Result<[u32; BLOCK]> {
+        let mut classes = [NONE; BLOCK];
+        for (pixel, class) in (start..end).zip(&mut classes) {
+            let label = self.label(pixel);
+            if label != self.ignore {
+                if label < 0 || label as usize >= self.alpha.len() {
+                    return Err(self.unknown(pixel, label));
+                }
+                *class = label as u32;
+            }
+        }
+        Ok(classes)
+    }
+
+    fn unknown(&self, pixel: usize, label: i64) -> Error {
+        let mut rest = pixel;
+        let mut place: Vec<usize> = self.label_dims.iter().rev().map(|&d| (rest % d, rest /= d).0).collect();
+        place.reverse();
+        let axes = match place.len() {
+            3 => " (image, row, column)",
+            _ => "",
+        };
+        let (k, ignore) = (self.alpha.len(), self.ignore);
+        let what = format!("label {label} at {place:?}{axes} is neither one of the {k} classes nor {ignore}");
+        Error::value("focal_loss", format!("{what}, which is ignored"))
+    }
+
+    /// The losses of the pixels of a task, added up, and the number of those that count.
+    fn loss(&self, start: usize, logits: &[T], block: &mut Block<T>) -> Result<(f64, usize)> {
+        let k = self.alpha.len();
+        let (mut sum, mut count) = (0.0, 0);
+        for start in (start..(start + TASK).min(self.pixels())).step_by(BLOCK) {
+            block.classes = self.classes(start, self.pixels())?;
+            probabilities(&logits[start * k..], k, block);
+            for (b, &class) in block.classes.iter().enumerate() {
+                if class != NONE {
+                    let (alpha, gamma) = (self.alpha[class as usize], self.gamma[class as usize]);
+                    sum -= (alpha * power(block.q[b], gamma) * block.log_p[b]).wide();
+                    count += 1;
+                }
+            }
+        }
+        Ok((sum, count))
+    }
+
+    /// The gradients of the logits of the pixels of a task, whose losses weigh `weight` in the result.
+    fn gradient(
+        &self,
+        start: usize,
+        logits: &[T],
+        y: &mut [T],
+        weight: T,
+        block: &mut Block<T>,
+    ) -> Result<()> {
+        let k = self.alpha.len();
+        for (i, y) in y.chunks_mut(BLOCK * k).enumerate() {
+            let start = start + i * BLOCK;
+            block.classes = self.classes(start, self.pixels())?;
+            probabilities(&logits[start * k..], k, block);
+            let mut factor = [T::zero(); BLOCK];
+            for (b, &class) in block.classes.iter().enumerate() {
+                if class != NONE {
+                    let (alpha, gamma) = (self.alpha[class as usize], self.gamma[class as usize]);
+                    let (p, q) = (block.p[b], block.q[b]);
+                    let inner = if gamma == T::zero() {
+                        T::zero()
+                    } else {
+                        gamma * power(q, gamma - T::one()) * p * block.log_p[b]
+                    };
+                    factor[b] = weight * alpha * (inner - power(q, gamma));
+                }
+            }
+            gradients(block, &factor);
+            write(block, k, y);
+        }
+        Ok(())
+    }
+}
+
+/// qᵞ; most classes have an exponent of 0, 1 or 2.
+#[inline(always)]
+fn power<T: Real>(q: T, gamma: T) -> T {
+    if gamma == T::zero() {
+        T::one()
+    } else if gamma == T::one() {
+        q
+    } else if gamma == T::one() + T::one() {
+        q * q
+    } else {
+        q.powf(gamma)
+    }
+}
+
+fn dense(t: &Tensor) -> Result<Tensor> {
+    t.to_format(Format::Contiguous)
+}
 
 impl FocalLoss {
-    pub(crate) fn cpu(&self, _ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
-        todo!()
+    pub(crate) fn cpu(&self, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
+        let (x, labels, per_class) = (pixels(ins[0])?, dense(ins[1])?, [dense(ins[2])?, dense(ins[3])?]);
+        dispatch_float!("focal_loss", x.dtype(), T => {
+            let operands = Operands::<T>::new(ins, &labels, &per_class, self.ignore)?;
+            let logits = cpu::slice(&x)?;
+            let parts: Vec<_> = (0..operands.pixels().div_ceil(TASK))
+                .into_par_iter()
+                .map_init(
+                    || Block::new(operands.alpha.len()),
+                    |block, task| operands.loss(task * TASK, logits, block),
+                )
+                .collect();
+            let (mut sum, mut count) = (0.0, 0);
+            for part in parts {
+                let (s, n) = part?;
+                (sum, count) = (sum + s, count + n);
+            }
+            Ok(smallvec![Tensor::scalar(T::narrow(sum)), Tensor::scalar(T::narrow(count as f64))])
+        })
     }
 }
 
 impl FocalLossInput {
-    pub(crate) fn cpu(&self, _ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
-        todo!()
+    pub(crate) fn cpu(&self, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
+        let (x, labels, per_class) = (pixels(ins[0])?, dense(ins[1])?, [dense(ins[2])?, dense(ins[3])?]);
+        dispatch_float!("focal_loss_input", x.dtype(), T => {
+            let operands = Operands::<T>::new(ins, &labels, &per_class, self.ignore)?;
+            let weight = cpu::slice::<T>(ins[4])?[0];
+            let (logits, k) = (cpu::slice(&x)?, operands.alpha.len());
+            let mut parts: Vec<Result<()>> = Vec::new();
+            let y = from_pixels(ins[0].dims(), |y: &mut [T]| {
+                parts = y
+                    .par_chunks_mut(TASK * k)
+                    .enumerate()
+                    .map_init(
+                        || Block::new(k),
+                        |block, (task, y)| operands.gradient(task * TASK, logits, y, weight, block),
+                    )
+                    .collect();
+            })?;
+            parts.into_iter().collect::<Result<()>>()?;
+            Ok(smallvec![y])
+        })
     }
 }

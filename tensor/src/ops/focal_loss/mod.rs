@@ -44,6 +44,9 @@ fn check(op: &'static str, ins: &[Meta]) -> Result<()> {
     }
     let mut want = logits.dims.clone();
     let classes = want.remove(1);
+    if classes == 0 {
+        return Err(Error::shape(op, ins, "wants logits of at least one class"));
+    }
     if labels.dims != want {
         return Err(Error::shape(op, ins, format!("wants labels of dims {:?}", &want[..])));
     }

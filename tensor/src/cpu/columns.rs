@@ -1,0 +1,36 @@
+//! Blocks of `[pixels, classes]` turned to `[classes, B]`, so that what softmax and the losses do for each pixel is
+//! vectorised across pixels, whatever the number of classes.
+
+use super::math::Real;
+
+/// Reads up to `B` pixels of `k` classes into `block` `[k, B]`; columns beyond the pixels keep what they held.
+#[inline(always)]
+pub(crate) fn load<T: Real, const B: usize>(x: &[T], k: usize, block: &mut [T]) {
+    for (p, pixel) in x.chunks_exact(k).take(B).enumerate() {
+        for (row, &v) in block.chunks_exact_mut(B).zip(pixel) {
+            row[p] = v;
+        }
+    }
+}
+
+/// Writes up to `B` pixels of `k` classes from `block` `[k, B]`.
+#[inline(always)]
+pub(crate) fn store<T: Real, const B: usize>(block: &[T], k: usize, y: &mut [T]) {
+    for (p, pixel) in y.chunks_exact_mut(k).take(B).enumerate() {
+        for (row, v) in block.chunks_exact(B).zip(pixel) {
+            *v = row[p];
+        }
+    }
+}
+
+/// The maximum of each column of `block` `[k, B]`.
+#[inline(always)]
+pub(crate) fn maximum<T: Real, const B: usize>(block: &[T]) -> [T; B] {
+    let mut top = [T::neg_infinity(); B];
+    for row in block.as_chunks::<B>().0 {
+        for b in 0..B {
+            top[b] = if row[b] > top[b] { row[b] } else { top[b] };
+        }
+    }
+    top
+}
