@@ -1,1 +1,0 @@
-//! Gradient checks (pending).
