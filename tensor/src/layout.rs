@@ -77,8 +77,12 @@ impl Layout {
         self.offset + 1 + self.dims.iter().zip(&self.strides).map(|(d, s)| (d - 1) * s).sum::<usize>()
     }
 
-    /// Whether the elements lie densely in the order of `format` (axes of size 1 do not matter).
+    /// Whether the elements lie densely in the order of `format` (axes of size 1 do not matter; nothing is
+    /// dense in every order).
     pub fn is_dense(&self, format: Format) -> bool {
+        if self.is_empty() {
+            return true;
+        }
         let mut stride = 1;
         for axis in order(self.rank(), format).into_iter().rev() {
             if self.dims[axis] != 1 {
@@ -92,9 +96,21 @@ impl Layout {
     }
 
     /// The dense format in which results computed from this operand are best written: channels-last where
-    /// it is channels-last and not row-major as well.
+    /// it (or what it is a slice of) is channels-last and not row-major as well.
     pub fn preferred_format(&self) -> Format {
-        if self.rank() == 4 && !self.is_dense(Format::Contiguous) && self.is_dense(Format::ChannelsLast) {
+        if self.rank() != 4 || self.is_dense(Format::Contiguous) {
+            return Format::Contiguous;
+        }
+        // Strides from the outermost axis in; axes of size 1 say nothing.
+        let mut outer = usize::MAX;
+        for axis in order(4, Format::ChannelsLast).into_iter().filter(|&axis| self.dims[axis] != 1) {
+            if self.strides[axis] >= outer || self.strides[axis] == 0 {
+                return Format::Contiguous;
+            }
+            outer = self.strides[axis];
+        }
+        // Channels-last and row-major orders are told apart by the place of the channels.
+        if self.dims[1] != 1 && self.dims[2] * self.dims[3] != 1 {
             Format::ChannelsLast
         } else {
             Format::Contiguous
@@ -123,9 +139,10 @@ impl Layout {
     /// `len` elements along `axis` from `start`, every `step`-th. Must lie within the axis.
     pub fn slice(&self, axis: usize, start: usize, len: usize, step: usize) -> Self {
         let mut out = self.clone();
-        out.offset += if len == 0 { 0 } else { start * self.strides[axis] };
         out.dims[axis] = len;
         out.strides[axis] *= step;
+        // Where nothing is left, the place of the first element may lie outside the buffer.
+        out.offset = if out.is_empty() { 0 } else { self.offset + start * self.strides[axis] };
         out
     }
 
@@ -170,7 +187,7 @@ impl Layout {
 }
 
 /// The axes from the outermost to the innermost in memory.
-fn order(rank: usize, format: Format) -> SmallVec<[usize; 6]> {
+pub(crate) fn order(rank: usize, format: Format) -> SmallVec<[usize; 6]> {
     match (format, rank) {
         (Format::ChannelsLast, 4) => SmallVec::from_slice(&[0, 2, 3, 1]),
         _ => (0..rank).collect(),
@@ -187,6 +204,12 @@ mod tests {
         assert_eq!(l.strides(), [60, 1, 15, 3]);
         assert!(l.is_dense(Format::ChannelsLast) && !l.is_dense(Format::Contiguous));
         assert_eq!(l.preferred_format(), Format::ChannelsLast);
+        assert_eq!(l.slice(1, 1, 2, 1).preferred_format(), Format::ChannelsLast);
+        assert_eq!(l.slice(2, 1, 2, 2).preferred_format(), Format::ChannelsLast);
+        assert_eq!(
+            Layout::contiguous(&[2, 3, 4, 5]).slice(3, 0, 2, 1).preferred_format(),
+            Format::Contiguous
+        );
         assert_eq!(Layout::contiguous(&[2, 3, 4]).strides(), [12, 4, 1]);
         assert_eq!(l.end(), 120);
     }

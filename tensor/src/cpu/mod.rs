@@ -13,6 +13,8 @@ pub mod gemm;
 pub(crate) mod math;
 pub(crate) mod pixels;
 pub mod simd;
+pub(crate) mod strided;
+mod transpose;
 
 use std::sync::{Arc, LazyLock};
 

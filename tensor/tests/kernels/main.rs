@@ -1,0 +1,4 @@
+//! Kernels against the plainest reference: one element at a time, by index, in f64, over random layouts.
+
+mod layouts;
+mod pointwise;
