@@ -277,3 +277,30 @@ pub(crate) unsafe fn depthwise_gradient<S: Simd<T>, T: Scalar, const NV: usize, 
         }
     }
 }
+
+/// `12 · rounds` dependent-in-twelve-chains multiply-adds on registers alone: the processor's ceiling.
+///
+/// # Safety
+/// The instruction set of `S` is available.
+#[inline(always)]
+pub(crate) unsafe fn peak<S: Simd<T>, T: Scalar>(rounds: usize, factor: T) -> T {
+    // SAFETY: registers only, but for the last store into an array of the vector's size.
+    unsafe {
+        let factor = S::splat(factor);
+        let mut acc = [factor; PEAK_CHAINS];
+        for _ in 0..rounds {
+            for chain in &mut acc {
+                *chain = S::fma(*chain, factor, factor);
+            }
+        }
+        let mut lanes = [T::zero(); 64];
+        for chain in acc {
+            let sum = S::add(S::load(lanes.as_ptr()), chain);
+            S::store(lanes.as_mut_ptr(), sum);
+        }
+        lanes.iter().fold(T::zero(), |a, &b| a + b)
+    }
+}
+
+/// Independent chains of [`peak`]: enough to hide the latency of two multiply-add units.
+pub(crate) const PEAK_CHAINS: usize = 12;

@@ -16,7 +16,9 @@ mod avx2;
 mod avx512;
 
 use std::cell::Cell;
+use std::hint::black_box;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 pub(crate) use micro::{OuterTile, Tap, Tile};
 pub(crate) use portable::Portable;
@@ -75,6 +77,25 @@ impl std::fmt::Display for Isa {
             Isa::Avx512 => "AVX-512",
         })
     }
+}
+
+/// Multiply-add ceiling of one core in floating-point operations per second, measured on registers alone in a few
+/// milliseconds (the best of several rounds). `None` where the processor lacks `isa`.
+pub fn peak_flops<T: Scalar>(isa: Isa) -> Option<f64> {
+    const ROUNDS: usize = 100_000;
+    isa.is_available().then(|| {
+        let kernels = T::kernels(isa);
+        let mut best = f64::INFINITY;
+        for _ in 0..20 {
+            let start = Instant::now();
+            // SAFETY: the instruction set is available.
+            black_box(unsafe {
+                (kernels.peak)(black_box(ROUNDS), black_box(T::one() / (T::one() + T::one())))
+            });
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        (2 * micro::PEAK_CHAINS * ROUNDS * kernels.lanes) as f64 / best
+    })
 }
 
 thread_local! {

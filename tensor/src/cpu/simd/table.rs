@@ -28,6 +28,8 @@ pub(crate) struct Kernels<T: Scalar> {
     pub depthwise: [&'static [TileFn<T>]; MAX_NV],
     /// [`micro::depthwise_gradient`]: `[last vector partial][NV - 1]`.
     pub depthwise_gradient: [[OuterFn<T>; MAX_NV]; 2],
+    /// [`micro::peak`].
+    pub peak: unsafe fn(usize, T) -> T,
 }
 
 impl<T: Scalar> Kernels<T> {
@@ -124,6 +126,17 @@ macro_rules! instances {
                 // SAFETY: the features are enabled here; the rest is the caller's promise.
                 unsafe { micro::depthwise_gradient::<$simd, T, NV, PART>(a) }
             }
+
+            /// # Safety
+            /// The instruction set is available.
+            $(#[$feature])?
+            pub unsafe fn peak<T: Scalar>(rounds: usize, factor: T) -> T
+            where
+                $simd: Simd<T>,
+            {
+                // SAFETY: the features are enabled here; the rest is the caller's promise.
+                unsafe { micro::peak::<$simd, T>(rounds, factor) }
+            }
         }
     };
 }
@@ -158,6 +171,7 @@ macro_rules! kernels {
                 &[$($m::depthwise::<$t, $b, 2>),*],
                 &[$($m::depthwise::<$t, $c, 3>),*],
             ],
+            peak: $m::peak::<$t>,
             depthwise_gradient: [
                 [
                     $m::depthwise_gradient::<$t, 1, false>,
