@@ -13,7 +13,7 @@ use super::pack::PackLayout;
 use super::{Epilogue, Shared};
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::{Block, Kernels, even_split};
-use crate::cpu::simd::{Scalar, Tap, Tile};
+use crate::cpu::simd::{MAX_MR, Scalar, Tap, Tile};
 use rayon::prelude::*;
 use smallvec::SmallVec;
 
@@ -67,8 +67,7 @@ impl<T: Scalar> Job<'_, T> {
         let y = Shared(y.as_mut_ptr());
         let task = |task: usize| {
             // Room for every tap of the largest tile to be copied.
-            let tile = self.kernels.tile.iter().map(|t| t.len()).max().unwrap_or(1);
-            with_scratch(self.layout.taps * tile * self.copied_channels(), |scratch| {
+            with_scratch(self.layout.taps * MAX_MR * self.copied_channels(), |scratch| {
                 for unit in units * task / tasks..units * (task + 1) / tasks {
                     let (image, rest) = (unit / (rows * pieces.len()), unit % (rows * pieces.len()));
                     let (row, piece) = (rest / pieces.len(), pieces[rest % pieces.len()]);

@@ -70,67 +70,98 @@ pub(crate) struct OuterTile<T> {
     pub last: usize,
 }
 
-/// Adds bias and residual to a finished pixel, clamps it and stores it.
+/// Repeats a block for `$i` in `0..$n` (at most 14) as straight-line code. Loops over accumulators must not be left to the
+/// optimiser: one that it unrolls too late keeps the whole array in memory, at a fifth of the speed.
+macro_rules! each {
+    ($i:ident < $n:expr => $body:block) => {
+        each!(@ $i $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+    };
+    (@ $i:ident $n:expr, $body:block, $($k:literal)*) => {{
+        $(if $k < $n {
+            let $i: usize = $k;
+            $body
+        })*
+    }};
+}
+
+/// Most pixels of a tile: what [`each`] repeats.
+pub(crate) const MAX_MR: usize = 14;
+
+/// Loads vector `v` of `NV`, of which only the last may be partial.
 ///
 /// # Safety
-/// The tile's pointers are valid for `NV` vectors (the last one `last` lanes) at pixel `p`.
+/// `from` is valid for the lanes in use.
 #[inline(always)]
-unsafe fn finish<S: Simd<T>, T: Scalar, const NV: usize>(a: &Tile<'_, T>, p: usize, mut acc: [S::V; NV]) {
-    // SAFETY: as promised by the caller; only the last vector may be partial.
-    unsafe {
-        let offset = p as isize * a.y_step;
-        let whole = a.last == S::LANES;
-        if !a.bias.is_null() {
-            for v in 0..NV {
-                let from = a.bias.add(v * S::LANES);
-                let b = if whole || v + 1 < NV { S::load(from) } else { S::load_part(from, a.last) };
-                acc[v] = S::add(acc[v], b);
-            }
-        }
-        if !a.residual.is_null() {
-            for v in 0..NV {
-                let from = a.residual.offset(offset).add(v * S::LANES);
-                let r = if whole || v + 1 < NV { S::load(from) } else { S::load_part(from, a.last) };
-                acc[v] = S::add(acc[v], r);
-            }
-        }
-        if a.relu {
-            for v in 0..NV {
-                acc[v] = S::relu(acc[v]);
-            }
-        }
-        for v in 0..NV {
-            let to = a.y.offset(offset).add(v * S::LANES);
-            if whole || v + 1 < NV {
-                S::store(to, acc[v]);
-            } else {
-                S::store_part(to, acc[v], a.last);
-            }
-        }
-    }
+unsafe fn load<S: Simd<T>, T: Scalar>(from: *const T, partial: bool, last: usize) -> S::V {
+    // SAFETY: as promised by the caller.
+    unsafe { if partial { S::load_part(from, last) } else { S::load(from) } }
 }
 
 /// The values that a tile starts from.
 ///
 /// # Safety
-/// As for [`finish`].
+/// The tile's `y` is valid for `MR` pixels of `NV` vectors (the last one `last` lanes).
 #[inline(always)]
 unsafe fn start<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize>(
     a: &Tile<'_, T>,
 ) -> [[S::V; NV]; MR] {
-    // SAFETY: as promised by the caller; only the last vector may be partial.
+    // SAFETY: as promised by the caller.
     unsafe {
         let mut acc = [[S::splat(T::zero()); NV]; MR];
         if a.accumulate {
-            for p in 0..MR {
-                for v in 0..NV {
-                    let from = a.y.offset(p as isize * a.y_step).add(v * S::LANES);
-                    let whole = a.last == S::LANES || v + 1 < NV;
-                    acc[p][v] = if whole { S::load(from) } else { S::load_part(from, a.last) };
-                }
-            }
+            each!(p < MR => {
+                let y = a.y.offset(p as isize * a.y_step);
+                each!(v < NV => {
+                    acc[p][v] = load::<S, T>(y.add(v * S::LANES), v + 1 == NV && a.last < S::LANES, a.last);
+                });
+            });
         }
         acc
+    }
+}
+
+/// Adds bias and residual, clamps and stores.
+///
+/// # Safety
+/// As for [`start`], and the same for bias and residual where they are given.
+#[inline(always)]
+unsafe fn finish<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize>(
+    a: &Tile<'_, T>,
+    mut acc: [[S::V; NV]; MR],
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let partial = a.last < S::LANES;
+        if !a.bias.is_null() {
+            each!(v < NV => {
+                let bias = load::<S, T>(a.bias.add(v * S::LANES), partial && v + 1 == NV, a.last);
+                each!(p < MR => { acc[p][v] = S::add(acc[p][v], bias) });
+            });
+        }
+        if !a.residual.is_null() {
+            each!(p < MR => {
+                let residual = a.residual.offset(p as isize * a.y_step);
+                each!(v < NV => {
+                    let r = load::<S, T>(residual.add(v * S::LANES), partial && v + 1 == NV, a.last);
+                    acc[p][v] = S::add(acc[p][v], r);
+                });
+            });
+        }
+        if a.relu {
+            each!(p < MR => { each!(v < NV => { acc[p][v] = S::relu(acc[p][v]) }) });
+        }
+        if partial {
+            each!(p < MR => {
+                let y = a.y.offset(p as isize * a.y_step);
+                each!(v < NV - 1 => { S::store(y.add(v * S::LANES), acc[p][v]) });
+                S::store_part(y.add((NV - 1) * S::LANES), acc[p][NV - 1], a.last);
+            });
+        } else {
+            each!(p < MR => {
+                let y = a.y.offset(p as isize * a.y_step);
+                each!(v < NV => { S::store(y.add(v * S::LANES), acc[p][v]) });
+            });
+        }
     }
 }
 
@@ -151,15 +182,11 @@ pub(crate) unsafe fn tile<S: Simd<T>, T: Scalar, const MR: usize, const NV: usiz
             macro_rules! channel {
                 ($c:expr) => {
                     let mut weights = [S::splat(T::zero()); NV];
-                    for v in 0..NV {
-                        weights[v] = S::load(w.add(($c * NV + v) * S::LANES));
-                    }
-                    for p in 0..MR {
+                    each!(v < NV => { weights[v] = S::load(w.add(($c * NV + v) * S::LANES)) });
+                    each!(p < MR => {
                         let value = S::splat(*x.offset(p as isize * step).add($c));
-                        for v in 0..NV {
-                            acc[p][v] = S::fma(value, weights[v], acc[p][v]);
-                        }
-                    }
+                        each!(v < NV => { acc[p][v] = S::fma(value, weights[v], acc[p][v]) });
+                    });
                 };
             }
             while left >= 4 {
@@ -178,9 +205,7 @@ pub(crate) unsafe fn tile<S: Simd<T>, T: Scalar, const MR: usize, const NV: usiz
                 left -= 1;
             }
         }
-        for p in 0..MR {
-            finish::<S, T, NV>(a, p, acc[p]);
-        }
+        finish::<S, T, MR, NV>(a, acc);
     }
 }
 
@@ -190,25 +215,23 @@ pub(crate) unsafe fn tile<S: Simd<T>, T: Scalar, const MR: usize, const NV: usiz
 /// As for [`tile`].
 #[inline(always)]
 pub(crate) unsafe fn depthwise<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize>(a: &Tile<'_, T>) {
-    // SAFETY: as promised by the caller; only the last vector may be partial, and packed weights are padded.
+    // SAFETY: as promised by the caller; packed weights are padded to whole vectors.
     unsafe {
         let mut acc = start::<S, T, MR, NV>(a);
-        let whole = a.last == S::LANES;
+        let partial = a.last < S::LANES;
         for tap in a.taps {
             let w = a.w.add(tap.w * a.tap_len);
             let x = tap.x.wrapping_offset(a.shift);
-            for v in 0..NV {
+            each!(v < NV => {
                 let weight = S::load(w.add(v * S::LANES));
-                for p in 0..MR {
+                each!(p < MR => {
                     let from = x.offset(p as isize * tap.step).add(v * S::LANES);
-                    let value = if whole || v + 1 < NV { S::load(from) } else { S::load_part(from, a.last) };
+                    let value = load::<S, T>(from, partial && v + 1 == NV, a.last);
                     acc[p][v] = S::fma(value, weight, acc[p][v]);
-                }
-            }
+                });
+            });
         }
-        for p in 0..MR {
-            finish::<S, T, NV>(a, p, acc[p]);
-        }
+        finish::<S, T, MR, NV>(a, acc);
     }
 }
 
@@ -224,27 +247,22 @@ pub(crate) unsafe fn outer<S: Simd<T>, T: Scalar, const MR: usize, const NV: usi
     unsafe {
         let mut acc = [[S::splat(T::zero()); NV]; MR];
         let (mut x, mut g) = (a.x, a.g);
+        let mut gradient = [S::splat(T::zero()); NV];
         for _ in 0..a.len {
-            let mut gradient = [S::splat(T::zero()); NV];
-            for v in 0..NV {
-                let from = g.add(v * S::LANES);
-                gradient[v] = if PART && v + 1 == NV { S::load_part(from, a.last) } else { S::load(from) };
-            }
-            for j in 0..MR {
+            each!(v < NV => { gradient[v] = load::<S, T>(g.add(v * S::LANES), PART && v + 1 == NV, a.last) });
+            each!(j < MR => {
                 let value = S::splat(*x.add(j));
-                for v in 0..NV {
-                    acc[j][v] = S::fma(value, gradient[v], acc[j][v]);
-                }
-            }
-            x = x.offset(a.x_step);
-            g = g.offset(a.g_step);
+                each!(v < NV => { acc[j][v] = S::fma(value, gradient[v], acc[j][v]) });
+            });
+            x = x.wrapping_offset(a.x_step);
+            g = g.wrapping_offset(a.g_step);
         }
-        for j in 0..MR {
-            for v in 0..NV {
+        each!(j < MR => {
+            each!(v < NV => {
                 let to = a.sum.add(j * a.sum_step + v * S::LANES);
                 S::store(to, S::add(S::load(to), acc[j][v]));
-            }
-        }
+            });
+        });
     }
 }
 
@@ -259,22 +277,21 @@ pub(crate) unsafe fn depthwise_gradient<S: Simd<T>, T: Scalar, const NV: usize, 
     // SAFETY: as promised by the caller; only the last vector of x and g may be partial.
     unsafe {
         let mut acc = [S::splat(T::zero()); NV];
-        for i in 0..a.len as isize {
-            let (x, g) = (a.x.offset(i * a.x_step), a.g.offset(i * a.g_step));
-            for v in 0..NV {
-                let (x, g) = (x.add(v * S::LANES), g.add(v * S::LANES));
-                let (value, gradient) = if PART && v + 1 == NV {
-                    (S::load_part(x, a.last), S::load_part(g, a.last))
-                } else {
-                    (S::load(x), S::load(g))
-                };
+        let (mut x, mut g) = (a.x, a.g);
+        for _ in 0..a.len {
+            each!(v < NV => {
+                let partial = PART && v + 1 == NV;
+                let value = load::<S, T>(x.add(v * S::LANES), partial, a.last);
+                let gradient = load::<S, T>(g.add(v * S::LANES), partial, a.last);
                 acc[v] = S::fma(value, gradient, acc[v]);
-            }
+            });
+            x = x.wrapping_offset(a.x_step);
+            g = g.wrapping_offset(a.g_step);
         }
-        for v in 0..NV {
+        each!(v < NV => {
             let to = a.sum.add(v * S::LANES);
             S::store(to, S::add(S::load(to), acc[v]));
-        }
+        });
     }
 }
 
@@ -289,9 +306,7 @@ pub(crate) unsafe fn peak<S: Simd<T>, T: Scalar>(rounds: usize, factor: T) -> T 
         let factor = S::splat(factor);
         let mut acc = [factor; PEAK_CHAINS];
         for _ in 0..rounds {
-            for chain in &mut acc {
-                *chain = S::fma(*chain, factor, factor);
-            }
+            each!(c < PEAK_CHAINS => { acc[c] = S::fma(acc[c], factor, factor) });
         }
         let mut lanes = [T::zero(); 64];
         for chain in acc {

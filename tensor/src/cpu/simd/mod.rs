@@ -20,7 +20,7 @@ use std::hint::black_box;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-pub(crate) use micro::{OuterTile, Tap, Tile};
+pub(crate) use micro::{MAX_MR, OuterTile, Tap, Tile};
 pub(crate) use portable::Portable;
 pub use scalar::Scalar;
 
