@@ -1,0 +1,194 @@
+//! Reading pictures from files: PNG and JPEG images, 8-bit grey PNG label maps.
+//!
+//! A file is only decoded after its declared size was compared with [`MAX_PIXELS`] and with what so many
+//! bytes can possibly hold, so that a tiny file with a large header cannot claim the machine's memory.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::codecs::jpeg::JpegDecoder;
+use image::codecs::png::PngDecoder;
+use image::{DynamicImage, ImageDecoder};
+
+use crate::error::{Error, Result};
+use crate::picture::{Image, LabelMap};
+use crate::png::{self, Header};
+
+/// The largest picture that is read, in pixels (2²⁷, about 134 million; a Cityscapes frame has 2 million).
+pub const MAX_PIXELS: u64 = 1 << 27;
+
+/// The largest picture file that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 30;
+
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    let meta = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+    if meta.is_dir() {
+        return Err(Error::decode(path, "is a folder, not a picture file"));
+    }
+    if meta.len() > MAX_BYTES {
+        return Err(Error::decode(path, format!("{} bytes is too large for a picture file", meta.len())));
+    }
+    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    if bytes.is_empty() {
+        return Err(Error::decode(path, "the file is empty"));
+    }
+    Ok(bytes)
+}
+
+fn check_size(path: &Path, width: u64, height: u64) -> Result<()> {
+    if width.saturating_mul(height) > MAX_PIXELS {
+        let limit = format!("the {MAX_PIXELS} pixels this program reads");
+        return Err(Error::TooLarge { path: path.into(), width, height, limit });
+    }
+    Ok(())
+}
+
+fn png_header(path: &Path, bytes: &[u8]) -> Result<Header> {
+    let header = Header::parse(bytes).map_err(|why| Error::decode(path, why))?;
+    let (width, height) = (u64::from(header.width), u64::from(header.height));
+    check_size(path, width, height)?;
+    if width * height > Header::most_pixels(bytes.len()) {
+        let limit = format!("a file of {} bytes can hold", bytes.len());
+        return Err(Error::TooLarge { path: path.into(), width, height, limit });
+    }
+    Ok(header)
+}
+
+fn is_jpeg(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xFF, 0xD8, 0xFF])
+}
+
+/// A JPEG's last marker must be near its end; the decoder would fill a missing rest with grey.
+fn jpeg_complete(bytes: &[u8]) -> bool {
+    let tail = &bytes[bytes.len().saturating_sub(64 * 1024)..];
+    tail.windows(2).any(|w| w == [0xFF, 0xD9])
+}
+
+fn neither(path: &Path, bytes: &[u8]) -> Error {
+    let start: Vec<String> = bytes.iter().take(4).map(|b| format!("{b:02x}")).collect();
+    Error::decode(path, format!("neither PNG nor JPEG (the file starts with {})", start.join(" ")))
+}
+
+/// Runs a decoder and turns its panics into errors: one broken file must not end a training run.
+fn decoded(
+    path: &Path,
+    kind: &str,
+    decode: impl FnOnce() -> image::ImageResult<DynamicImage>,
+) -> Result<DynamicImage> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)) {
+        Ok(Ok(picture)) => Ok(picture),
+        Ok(Err(why)) => Err(Error::decode(path, format!("truncated or corrupt {kind}: {why}"))),
+        Err(_) => Err(Error::decode(path, format!("corrupt {kind}: its decoder gave up"))),
+    }
+}
+
+/// Decodes an image held in memory; `path` is for messages.
+pub(crate) fn decode_image(path: &Path, bytes: &[u8]) -> Result<Image> {
+    let picture = if png::is_png(bytes) {
+        png_header(path, bytes)?;
+        png::complete(bytes).map_err(|why| Error::decode(path, why))?;
+        decoded(path, "PNG", || {
+            let mut decoder = PngDecoder::new(Cursor::new(bytes))?;
+            let turn = decoder.orientation()?;
+            let mut picture = DynamicImage::from_decoder(decoder)?;
+            picture.apply_orientation(turn);
+            Ok(picture)
+        })?
+    } else if is_jpeg(bytes) {
+        if !jpeg_complete(bytes) {
+            return Err(Error::decode(path, "truncated JPEG: it has no end mark"));
+        }
+        let (width, height) = jpeg_size(path, bytes)?;
+        check_size(path, width, height)?;
+        decoded(path, "JPEG", || {
+            let mut decoder = JpegDecoder::new(Cursor::new(bytes))?;
+            let turn = decoder.orientation()?;
+            let mut picture = DynamicImage::from_decoder(decoder)?;
+            picture.apply_orientation(turn);
+            Ok(picture)
+        })?
+    } else {
+        return Err(neither(path, bytes));
+    };
+    let rgb = picture.into_rgb8();
+    let (width, height) = (rgb.width() as usize, rgb.height() as usize);
+    Image::new(width, height, rgb.into_raw()).map_err(|_| Error::decode(path, "the picture has no pixels"))
+}
+
+fn jpeg_size(path: &Path, bytes: &[u8]) -> Result<(u64, u64)> {
+    let size = std::panic::catch_unwind(|| JpegDecoder::new(Cursor::new(bytes)).map(|d| d.dimensions()));
+    match size {
+        Ok(Ok((w, h))) => Ok((u64::from(w), u64::from(h))),
+        Ok(Err(why)) => Err(Error::decode(path, format!("truncated or corrupt JPEG: {why}"))),
+        Err(_) => Err(Error::decode(path, "corrupt JPEG: its decoder gave up")),
+    }
+}
+
+/// Decodes a label picture held in memory and maps each value through `table`.
+pub(crate) fn decode_labels(
+    path: &Path,
+    bytes: &[u8],
+    table: &[Option<u8>; 256],
+    mapping: &'static str,
+) -> Result<LabelMap> {
+    label_header(path, bytes)?;
+    png::complete(bytes).map_err(|why| Error::decode(path, why))?;
+    let grey = decoded(path, "PNG", || DynamicImage::from_decoder(PngDecoder::new(Cursor::new(bytes))?))?;
+    let DynamicImage::ImageLuma8(grey) = grey else {
+        return Err(Error::LabelFormat { path: path.into(), found: format!("{:?}", grey.color()) });
+    };
+    let (width, height) = (grey.width() as usize, grey.height() as usize);
+    let mut data = grey.into_raw();
+    for at in 0..data.len() {
+        match table[data[at] as usize] {
+            Some(train_id) => data[at] = train_id,
+            None => {
+                let (x, y, value) = (at % width, at / width, data[at]);
+                return Err(Error::LabelValue { path: path.into(), x, y, value, mapping });
+            }
+        }
+    }
+    LabelMap::new(width, height, data)
+}
+
+/// Header of a label file, after checking that its format can hold labels.
+pub(crate) fn label_header(path: &Path, bytes: &[u8]) -> Result<Header> {
+    if !png::is_png(bytes) {
+        let found = if is_jpeg(bytes) { "a JPEG, whose compression invents ids" } else { "no PNG at all" };
+        return Err(Error::LabelFormat { path: path.into(), found: found.into() });
+    }
+    let header = png_header(path, bytes)?;
+    if (header.bit_depth, header.color_type) != (8, 0) {
+        return Err(Error::LabelFormat { path: path.into(), found: header.format() });
+    }
+    Ok(header)
+}
+
+/// Width and height of an image file and whether its container is whole, without decompressing it.
+pub(crate) fn inspect_image(path: &Path, bytes: &[u8]) -> Result<(usize, usize)> {
+    if png::is_png(bytes) {
+        let header = png_header(path, bytes)?;
+        png::complete(bytes).map_err(|why| Error::decode(path, why))?;
+        Ok((header.width as usize, header.height as usize))
+    } else if is_jpeg(bytes) {
+        if !jpeg_complete(bytes) {
+            return Err(Error::decode(path, "truncated JPEG: it has no end mark"));
+        }
+        let (width, height) = jpeg_size(path, bytes)?;
+        check_size(path, width, height)?;
+        Ok((width as usize, height as usize))
+    } else {
+        Err(neither(path, bytes))
+    }
+}
+
+impl Image {
+    /// Reads a PNG or JPEG file of any pixel format as 8-bit RGB, upright (EXIF orientation applied).
+    ///
+    /// Errors name the file: not readable, neither PNG nor JPEG, truncated, corrupt, or larger than
+    /// [`MAX_PIXELS`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Image> {
+        let path = path.as_ref();
+        decode_image(path, &read_bytes(path)?)
+    }
+}

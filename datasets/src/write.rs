@@ -1,0 +1,64 @@
+//! Writing files so that a reader never sees half of one: to a temporary name beside the target, then renamed.
+
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+
+use crate::error::{Error, Result};
+use crate::picture::{Image, LabelMap};
+
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// Writes `bytes` to `path` by temporary file and rename, making parent folders as needed.
+pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let fail = |e| Error::io("write", path, e);
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    if !folder.as_os_str().is_empty() {
+        std::fs::create_dir_all(folder).map_err(fail)?;
+    }
+    let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let temporary: PathBuf = folder.join(format!(".tmp-{}-{unique}", std::process::id()));
+    let written = std::fs::File::create(&temporary)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&temporary, path));
+    written.map_err(|e| {
+        // Best effort: the write error is the one worth reporting.
+        let _ = std::fs::remove_file(&temporary);
+        fail(e)
+    })
+}
+
+fn encode(
+    path: &Path,
+    data: &[u8],
+    width: usize,
+    height: usize,
+    color: ExtendedColorType,
+) -> Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
+        .write_image(data, width as u32, height as u32, color)
+        .map_err(|e| Error::decode(path, format!("cannot encode as PNG: {e}")))?;
+    Ok(bytes.into_inner())
+}
+
+impl Image {
+    /// Writes the image as 8-bit RGB PNG: to a temporary file first, then renamed to `path`.
+    pub fn save_png(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let bytes = encode(path, self.data(), self.width(), self.height(), ExtendedColorType::Rgb8)?;
+        write_atomic(path, &bytes)
+    }
+}
+
+impl LabelMap {
+    /// Writes the values as 8-bit grey PNG: to a temporary file first, then renamed to `path`.
+    pub fn save_png(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let bytes = encode(path, self.data(), self.width(), self.height(), ExtendedColorType::L8)?;
+        write_atomic(path, &bytes)
+    }
+}
