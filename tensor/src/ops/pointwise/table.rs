@@ -18,6 +18,9 @@ macro_rules! unary {
         pub enum Unary { $($(#[$doc])* $v $(($(unary!(@f64 $p)),+))?,)* }
 
         impl Unary {
+            /// The names of all rows, in order: test suites check that none is left out.
+            pub const VARIANTS: &'static [&'static str] = &[$(stringify!($v)),*];
+
             /// Name and CUDA expression.
             pub fn row(&self) -> Row {
                 match self { $(Unary::$v { .. } => Row { name: $name, cuda: $cuda },)* }
@@ -127,6 +130,9 @@ macro_rules! binary {
         pub enum Binary { $($(#[$doc])* $v,)* }
 
         impl Binary {
+            /// The names of all rows, in order: test suites check that none is left out.
+            pub const VARIANTS: &'static [&'static str] = &[$(stringify!($v)),*];
+
             /// Name and CUDA expression.
             pub fn row(&self) -> Row {
                 match self { $(Binary::$v => Row { name: $name, cuda: $cuda },)* }
