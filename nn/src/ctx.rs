@@ -9,7 +9,7 @@ use std::{
 use autograd::{Grads, Tape, Var};
 use tensor::{Tensor, rng::Key};
 
-use crate::{Param, Result};
+use crate::{Module, Param, Result};
 
 /// Tape, mode, random stream and path of one forward pass.
 pub struct Ctx {
@@ -37,6 +37,11 @@ impl Ctx {
         Self::new(Some(tape.clone()), false, Key::default())
     }
 
+    /// Recorded on `tape`, in the mode that `training` says: where the tape is somebody else's.
+    pub fn on(tape: &Tape, training: bool, key: Key) -> Self {
+        Self::new(Some(tape.clone()), training, key)
+    }
+
     fn new(tape: Option<Tape>, training: bool, key: Key) -> Self {
         let (path, bound) = (RefCell::default(), RefCell::default());
         Self { tape, training, key, draws: Cell::new(0), path, bound }
@@ -62,9 +67,21 @@ impl Ctx {
 
     /// The variable of a parameter: a leaf of the tape, the same for each use.
     pub fn var(&self, param: &Param) -> Var {
-        let Some(tape) = &self.tape else { return Var::new(param.value()) };
         let mut bound = self.bound.borrow_mut();
-        bound.entry(param.id()).or_insert_with(|| tape.leaf(param.value())).clone()
+        match (&self.tape, bound.get(&param.id())) {
+            (_, Some(var)) => var.clone(),
+            (None, None) => Var::new(param.value()),
+            (Some(tape), None) => {
+                let var = tape.leaf(param.value());
+                bound.insert(param.id(), var.clone());
+                var
+            }
+        }
+    }
+
+    /// Lets `var` stand for a parameter in this pass: for checking gradients, and for functions of weights.
+    pub fn bind(&self, param: &Param, var: Var) {
+        self.bound.borrow_mut().insert(param.id(), var);
     }
 
     /// The gradient of a parameter, where the pass used it.
@@ -83,6 +100,14 @@ impl Ctx {
     /// Path of the module that runs, as `up4.right.1`.
     pub fn path(&self) -> String {
         self.path.borrow().join(".")
+    }
+
+    /// Applies the child module `name` to `x`, as [`Ctx::scope`] runs it.
+    ///
+    /// # Errors
+    /// What the module returns, with the path.
+    pub fn call(&self, name: &str, module: &dyn Module, x: &Var) -> Result<Var> {
+        self.scope(name, || module.forward(x, self))
     }
 
     /// Runs `f` as the child module `name`: its operations are recorded under that path, and its errors name it.

@@ -20,6 +20,16 @@ pub enum Error {
         /// What is wrong and what would be right.
         why: String,
     },
+    /// A gradient is NaN or infinite.
+    #[error("the gradient of {name} (dims {dims:?}) holds {bad} values that are NaN or infinite")]
+    NonFinite {
+        /// Name of the parameter.
+        name: String,
+        /// Its dims.
+        dims: Vec<usize>,
+        /// Number of bad values.
+        bad: usize,
+    },
     /// A checkpoint does not fit the model or can not be read.
     #[error("checkpoint {}: {why}", path.display())]
     Checkpoint {

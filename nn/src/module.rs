@@ -1,12 +1,17 @@
 //! Modules, and the one visit from which everything that walks over parameters is made: state dicts, optimiser
 //! groups, summaries.
 
+use std::collections::HashSet;
+
 use autograd::Var;
 
 use crate::{Buffer, Ctx, Param, Result};
 
 /// A function with named parameters.
-pub trait Module {
+///
+/// A parent runs its children through [`Ctx::call`] (or [`Ctx::scope`]) under the names that its
+/// [`Module::visit`] gives them, so that an error's path and a parameter's name agree.
+pub trait Module: Send + Sync {
     /// Applies the module.
     ///
     /// # Errors
@@ -97,10 +102,17 @@ impl Visitor for Collect {
     }
 }
 
-/// The parameters of `module` with their names, in the order of the visit.
+/// The parameters of `module` with their names, in the order of the visit. One that is shared by several modules
+/// comes once, under its first name: an optimiser must not apply its gradient twice.
 pub fn parameters(module: &dyn Module) -> Vec<(String, Param)> {
+    let mut seen = HashSet::new();
     let entries = Collect::of(module).into_iter();
-    entries.filter_map(|e| if let Slot::Param(p) = e.slot { Some((e.name, p)) } else { None }).collect()
+    entries
+        .filter_map(|e| match e.slot {
+            Slot::Param(p) if seen.insert(p.id()) => Some((e.name, p)),
+            Slot::Param(_) | Slot::Buffer(_) => None,
+        })
+        .collect()
 }
 
 /// The buffers of `module` with their names, in the order of the visit.

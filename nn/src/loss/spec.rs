@@ -1,0 +1,230 @@
+//! Which losses a training uses, as text: `owfl+sel`, `wce`, `fl+0.5*sel`, `ce`.
+
+use std::{fmt, str::FromStr};
+
+use autograd::Var;
+use tensor::{Ops, Tensor};
+
+use super::{ClassBalance, FocalLoss, IGNORE, SemanticEncodingLoss};
+use crate::{Error, Result};
+
+/// The loss of each pixel; all are averaged over the labelled pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PixelLoss {
+    /// `ce`: cross entropy.
+    CrossEntropy,
+    /// `wce`: cross entropy weighted by α of Eq. 2.
+    WeightedCrossEntropy,
+    /// `fl`: focal loss with one γ, weighted by the same α, so that it differs from `owfl` in γ alone.
+    Focal,
+    /// `owfl`: object weighted focal loss, γ by class from Eq. 3.
+    Owfl,
+}
+
+impl PixelLoss {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::CrossEntropy, "ce"),
+        (Self::WeightedCrossEntropy, "wce"),
+        (Self::Focal, "fl"),
+        (Self::Owfl, "owfl"),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(loss, _)| *loss == self).map_or("", |(_, name)| name)
+    }
+}
+
+/// A weighted sum `λ₁·pixel loss + λ₂·SEL` (Eq. 1). Its text is `owfl+sel`, or with factors `owfl+0.5*sel`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LossSpec {
+    /// The loss of each pixel.
+    pub pixel: PixelLoss,
+    /// λ₁.
+    pub pixel_factor: f64,
+    /// λ₂; 0: no SEL, and no head that makes its logits.
+    pub sel_factor: f64,
+    /// γ of `fl`.
+    pub focal_gamma: f64,
+    /// Label of pixels that take no part.
+    pub ignore: i64,
+}
+
+impl LossSpec {
+    /// λ₁ = 1, no SEL, γ = 2 for `fl`, the label 255 ignored.
+    pub fn new(pixel: PixelLoss) -> Self {
+        Self { pixel, pixel_factor: 1.0, sel_factor: 0.0, focal_gamma: 2.0, ignore: IGNORE }
+    }
+
+    /// Whether the model needs the head that makes SEL's logits.
+    pub fn needs_head(&self) -> bool {
+        self.sel_factor > 0.0
+    }
+
+    /// The loss for classes with these shares of the labelled pixels of the training set.
+    ///
+    /// # Errors
+    /// Shares outside 0..=1, or none above 0.
+    pub fn build(&self, frequencies: &[f64]) -> Result<Criterion> {
+        let by_frequency = ClassBalance::from_frequencies(frequencies)?;
+        let classes = frequencies.len();
+        let (alpha, gamma) = match self.pixel {
+            PixelLoss::CrossEntropy => (vec![1.0; classes], vec![0.0; classes]),
+            PixelLoss::WeightedCrossEntropy => (by_frequency.alpha, vec![0.0; classes]),
+            PixelLoss::Focal => (by_frequency.alpha, vec![self.focal_gamma; classes]),
+            PixelLoss::Owfl => (by_frequency.alpha, by_frequency.gamma),
+        };
+        let pixel = FocalLoss { balance: ClassBalance { alpha, gamma }, ignore: self.ignore };
+        Ok(Criterion { spec: *self, pixel, sel: SemanticEncodingLoss { ignore: self.ignore } })
+    }
+}
+
+impl FromStr for LossSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let error = |why: String| {
+            let names: Vec<_> = PixelLoss::ALL.iter().map(|(_, name)| *name).collect();
+            let options = names.join(", ");
+            let why =
+                format!("{why}; wants one of {options}, alone or with +sel, as in owfl+sel or ce+0.5*sel");
+            Error::config(format!("loss {text:?}"), why)
+        };
+        let (mut pixel, mut sel) = (None, None);
+        for term in text.split('+') {
+            let (factor, name) = match term.split_once('*') {
+                Some((factor, name)) => (factor.trim().parse().unwrap_or(f64::NAN), name),
+                None => (1.0, term),
+            };
+            let name = name.trim().to_ascii_lowercase();
+            if !(factor > 0.0 && factor.is_finite()) {
+                return Err(error(format!("the factor in {term:?} is no positive number")));
+            }
+            let known = PixelLoss::ALL.into_iter().find(|(_, n)| *n == name);
+            let before = match known {
+                Some((loss, _)) => pixel.replace((loss, factor)).is_some(),
+                None if name == "sel" => sel.replace(factor).is_some(),
+                None => return Err(error(format!("{name:?} is no loss"))),
+            };
+            if before {
+                return Err(error(format!("{term:?} is one term too many")));
+            }
+        }
+        let (pixel, pixel_factor) = pixel.ok_or_else(|| error("no loss for the pixels".into()))?;
+        Ok(Self { pixel_factor, sel_factor: sel.unwrap_or(0.0), ..Self::new(pixel) })
+    }
+}
+
+impl fmt::Display for LossSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pixel_factor != 1.0 {
+            write!(f, "{}*", self.pixel_factor)?;
+        }
+        f.write_str(self.pixel.name())?;
+        match self.sel_factor {
+            0.0 => Ok(()),
+            1.0 => f.write_str("+sel"),
+            factor => write!(f, "+{factor}*sel"),
+        }
+    }
+}
+
+/// A [`LossSpec`] that knows its classes.
+#[derive(Debug, Clone)]
+pub struct Criterion {
+    spec: LossSpec,
+    pixel: FocalLoss,
+    sel: SemanticEncodingLoss,
+}
+
+/// A loss and its parts.
+#[derive(Debug, Clone)]
+pub struct LossValue {
+    /// λ₁·pixel + λ₂·SEL: what `backward` is called on.
+    pub total: Var,
+    /// The pixel loss, without its factor.
+    pub pixel: Var,
+    /// SEL, without its factor, where it takes part.
+    pub sel: Option<Var>,
+}
+
+impl Criterion {
+    /// What it was built from.
+    pub fn spec(&self) -> &LossSpec {
+        &self.spec
+    }
+
+    /// α and γ of each class as they are used.
+    pub fn balance(&self) -> &ClassBalance {
+        &self.pixel.balance
+    }
+
+    /// The loss of logits `[N, K, H, W]`, the head's logits `[N, K]` and labels `[N, H, W]`.
+    ///
+    /// # Errors
+    /// Shapes or labels that do not fit; no head where SEL takes part.
+    pub fn forward(&self, logits: &Var, head: Option<&Var>, labels: &Tensor) -> Result<LossValue> {
+        let pixel = self.pixel.forward(logits, labels)?;
+        let scaled = if self.spec.pixel_factor == 1.0 {
+            pixel.clone()
+        } else {
+            pixel.mul_scalar(self.spec.pixel_factor)?
+        };
+        if !self.spec.needs_head() {
+            return Ok(LossValue { total: scaled, pixel, sel: None });
+        }
+        let Some(head) = head else {
+            let why = "SEL wants the logits of the encoding head, and the model gave none";
+            return Err(Error::config(format!("loss {}", self.spec), why));
+        };
+        let sel = self.sel.forward(head, labels)?;
+        let total = scaled.add(&sel.mul_scalar(self.spec.sel_factor)?)?;
+        Ok(LossValue { total, pixel, sel: Some(sel) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_back() {
+        for text in ["ce", "wce", "wce+sel", "fl+sel", "owfl", "owfl+sel", "owfl+0.5*sel", "2*ce+sel"] {
+            let spec: LossSpec = text.parse().unwrap();
+            assert_eq!(spec.to_string(), text);
+            assert_eq!(spec.needs_head(), text.contains("sel"));
+        }
+        assert_eq!("SEL + OWFL".parse::<LossSpec>().unwrap().to_string(), "owfl+sel");
+        for bad in
+            ["", "sel", "owfl+", "owfl+ce", "owfl+sel+sel", "0*owfl", "-1*ce", "x*ce", "inf*ce", "dice"]
+        {
+            let error = bad.parse::<LossSpec>().unwrap_err().to_string();
+            assert!(error.contains("owfl"), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_differs_in_alpha_and_gamma() {
+        let balance = |text: &str| {
+            let built = text.parse::<LossSpec>().unwrap().build(&[0.9, 0.09, 0.01]).unwrap();
+            built.balance().clone()
+        };
+        let (ce, wce, fl, owfl) = (balance("ce"), balance("wce"), balance("fl"), balance("owfl"));
+        assert_eq!(ce, ClassBalance::uniform(3));
+        assert!(wce.alpha[0] < wce.alpha[1] && wce.gamma == [0.0; 3]);
+        assert_eq!((&fl.alpha, &fl.gamma[..]), (&wce.alpha, &[2.0; 3][..]));
+        assert_eq!((&owfl.alpha, &owfl.gamma[..]), (&wce.alpha, &[1.0, 0.0, 0.0][..]));
+    }
+
+    #[test]
+    fn the_total_is_the_weighted_sum() {
+        let criterion = "2*ce+0.5*sel".parse::<LossSpec>().unwrap().build(&[0.5, 0.5]).unwrap();
+        let logits = Var::new(Tensor::from_vec(vec![1.0, 0.0], &[1, 2, 1, 1]).unwrap());
+        let head = Var::new(Tensor::from_vec(vec![0.0, 2.0], &[1, 2]).unwrap());
+        let labels = Tensor::from_vec(vec![1_u8], &[1, 1, 1]).unwrap();
+        let loss = criterion.forward(&logits, Some(&head), &labels).unwrap();
+        let value = |v: &Var| v.tensor().item().unwrap();
+        let want = 2.0 * value(&loss.pixel) + 0.5 * value(loss.sel.as_ref().unwrap());
+        assert!((value(&loss.total) - want).abs() < 1e-12);
+        assert!(criterion.forward(&logits, None, &labels).unwrap_err().to_string().contains("head"));
+    }
+}

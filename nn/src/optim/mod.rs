@@ -1,0 +1,21 @@
+//! Optimisers: a [`Rule`] says how one parameter moves, an [`Optimizer`] applies it to all and keeps their state.
+//!
+//! A step takes named gradients ([`gradients`]), so that they can be clipped and checked in between, and so that
+//! state belongs to names: it survives a checkpoint and a model built in another order.
+
+mod adam;
+mod clip;
+mod gradient;
+mod group;
+mod optimizer;
+mod pass;
+mod rule;
+mod sgd;
+
+pub use adam::{Adam, AdamW};
+pub use clip::{clip_norm, clip_value};
+pub use gradient::{Gradient, check_finite, gradients};
+pub use group::Group;
+pub use optimizer::{Optimizer, State};
+pub use rule::{Hyper, Rule};
+pub use sgd::Sgd;
