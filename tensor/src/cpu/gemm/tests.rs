@@ -26,9 +26,10 @@ fn check<T: Scalar>(m: usize, k: usize, n: usize, a_transposed: bool, b_transpos
                 let at = |m: &MatRef<'_, T>, r: usize, c: usize| {
                     m.data[r * m.row_step + c * m.column_step].to_f64().expect("a float")
                 };
-                let wanted: f64 = (0..k).map(|l| at(&a, i, l) * at(&b, l, j)).sum();
+                let products = || (0..k).map(|l| at(&a, i, l) * at(&b, l, j));
+                let (wanted, size): (f64, f64) = (products().sum(), products().map(f64::abs).sum());
                 let found = c[i * n + j].to_f64().expect("a float");
-                let tolerance = (k + 8) as f64 * T::epsilon().to_f64().expect("a float");
+                let tolerance = 32.0 * size * T::epsilon().to_f64().expect("a float");
                 assert!(
                     (found - wanted).abs() <= tolerance,
                     "{isa} {m}×{k}×{n} ({i}, {j}): {found}, should be {wanted}"
