@@ -1,6 +1,8 @@
 //! Reductions over axes.
 
+mod arg;
 mod cpu;
+mod fold;
 
 use smallvec::SmallVec;
 
