@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use smallvec::{SmallVec, smallvec};
-use tensor::{Meta, Ops, Tensor};
+use tensor::{Meta, Op, Ops, Tensor};
 
 use crate::{
-    Error, Result, Tape, Var, rules,
+    Error, Result, Tape, Var,
+    pending::Pending,
+    rules,
     tape::{Edge, Kind, Node},
     var::common_tape,
 };
@@ -127,7 +129,11 @@ struct Walk<'a> {
     targets: Option<&'a [Edge]>,
 }
 
-type Slots = HashMap<usize, SmallVec<[Option<Var>; 2]>>;
+/// By node, what has arrived at each of its results.
+type Slots = HashMap<usize, SmallVec<[Pending; 2]>>;
+
+/// By node, the gradients of its results.
+type Finished = HashMap<usize, Vec<Option<Var>>>;
 
 pub(crate) fn backward(loss: &Var) -> Result<Grads> {
     if !loss.dims().is_empty() {
@@ -142,9 +148,9 @@ pub(crate) fn backward(loss: &Var) -> Result<Grads> {
     }
     let seed = loss.detach().full_like(1.0, &[])?;
     let walk = Walk { tape, create_graph: false, targets: None };
-    let slots = walk.run(&[(loss, seed)])?;
+    let finished = walk.run(&[(loss, seed)])?;
     let leaves =
-        slots.into_iter().filter_map(|(node, mut grads)| Some((node, grads[0].take()?.into_tensor())));
+        finished.into_iter().filter_map(|(node, mut grads)| Some((node, grads[0].take()?.into_tensor())));
     Ok(Grads(leaves.collect()))
 }
 
@@ -175,8 +181,8 @@ pub fn gradients(
         .filter(|(out, _)| out.edge().is_some())
         .map(|(&out, seed)| (out, if create_graph { seed.clone() } else { seed.detach() }))
         .collect();
-    let slots = walk.run(&seeded)?;
-    let grad = |v: &&Var| v.edge().and_then(|e| slots.get(&e.node)?.get(e.output)?.clone());
+    let finished = walk.run(&seeded)?;
+    let grad = |v: &&Var| v.edge().and_then(|e| finished.get(&e.node)?.get(e.output)?.clone());
     Ok(inputs.iter().map(grad).collect())
 }
 
@@ -211,55 +217,78 @@ pub fn vjp(
 
 impl Walk<'_> {
     /// Walks back from the seeded outputs and returns the gradients that were asked for.
-    fn run(&self, seeded: &[(&Var, Var)]) -> Result<Slots> {
+    fn run(&self, seeded: &[(&Var, Var)]) -> Result<Finished> {
+        let mut finished = Finished::new();
         let Some(last) = seeded.iter().filter_map(|(v, _)| Some(v.edge()?.node)).max() else {
-            return Ok(Slots::new());
+            return Ok(finished);
         };
         let wanted = self.wanted(last);
         let mut slots = Slots::new();
         for (out, seed) in seeded {
             if let Some(edge) = out.edge() {
-                self.add(&mut slots, edge, seed.clone())?;
+                self.slot(&mut slots, edge).add(seed.clone())?;
             }
         }
         for index in (0..=last).rev() {
             if !wanted[index] {
                 continue;
             }
-            let Some(grads) = slots.remove(&index) else { continue };
-            if self.keeps(index) {
-                slots.insert(index, grads.clone());
-            }
+            let Some(pending) = slots.remove(&index) else { continue };
             let node = if self.create_graph || self.targets.is_some() {
                 self.tape.0.borrow().nodes[index].clone()
             } else {
                 self.take(index)
             };
-            if matches!(node.kind, Kind::Leaf) {
-                if self.targets.is_none() {
-                    self.call_hooks(index, &grads)?;
-                }
-                slots.insert(index, grads);
-                continue;
-            }
-            if !node.inputs.iter().flatten().any(|e| wanted[e.node]) {
-                continue;
-            }
             let scope = self.create_graph.then(|| self.tape.set_scope(node.scope.clone()));
-            let ins = self.rule(&node, index, &grads, &wanted).map_err(|e| e.at(&node.scope))?;
+            let passed = self.pass(index, &node, pending, &wanted, &mut slots, &mut finished);
             scope.map(|s| self.tape.set_scope(s));
-            drop(grads);
-            for ((grad, edge), meta) in ins.into_iter().zip(&node.inputs).zip(&node.in_metas) {
-                if let (Some(grad), Some(edge)) = (grad, *edge)
-                    && wanted[edge.node]
-                    && meta.dtype.is_float()
-                {
-                    let grad = unbroadcast(grad, &meta.dims).map_err(|e| e.at(&node.scope))?;
-                    self.add(&mut slots, edge, grad)?;
+            passed.map_err(|e| e.at(&node.scope))?;
+        }
+        Ok(finished)
+    }
+
+    /// Takes the gradients that arrived at a node and passes on those of its operands.
+    fn pass(
+        &self,
+        index: usize,
+        node: &Node,
+        pending: SmallVec<[Pending; 2]>,
+        wanted: &[bool],
+        slots: &mut Slots,
+        finished: &mut Finished,
+    ) -> Result<()> {
+        let totals = pending.into_iter().zip(&node.out_metas).map(|(p, meta)| p.total(&meta.dims));
+        let grads = totals.collect::<Result<Vec<_>>>()?;
+        let leaf = matches!(node.kind, Kind::Leaf);
+        if leaf && self.targets.is_none() {
+            self.call_hooks(index, &grads)?;
+        }
+        if leaf || self.keeps(index) {
+            finished.insert(index, grads.clone());
+        }
+        if !node.inputs.iter().flatten().any(|e| wanted[e.node]) {
+            return Ok(());
+        }
+        let ins = self.rule(node, index, &grads, wanted)?;
+        drop(grads);
+        for ((grad, edge), meta) in ins.into_iter().zip(&node.inputs).zip(&node.in_metas) {
+            if let (Some(grad), Some(edge)) = (grad, *edge)
+                && wanted[edge.node]
+                && meta.dtype.is_float()
+            {
+                match &node.kind {
+                    Kind::Op(Op::Slice(window)) => self.slot(slots, edge).add_part(window.clone(), grad),
+                    _ => self.slot(slots, edge).add(unbroadcast(grad, &meta.dims)?)?,
                 }
             }
         }
-        Ok(slots)
+        Ok(())
+    }
+
+    /// What has arrived at `edge` so far.
+    fn slot<'s>(&self, slots: &'s mut Slots, edge: Edge) -> &'s mut Pending {
+        let outputs = || self.tape.0.borrow().nodes[edge.node].out_metas.len();
+        &mut slots.entry(edge.node).or_insert_with(|| smallvec![Pending::default(); outputs()])[edge.output]
     }
 
     fn keeps(&self, index: usize) -> bool {
@@ -320,17 +349,6 @@ impl Walk<'_> {
             Kind::Op(op) => rules::backward(op, &cx),
             Kind::Custom(op) => op.backward(&cx),
         }
-    }
-
-    /// Adds a gradient to those that arrived at `edge` before.
-    fn add(&self, slots: &mut Slots, edge: Edge, grad: Var) -> Result<()> {
-        let outputs = self.tape.0.borrow().nodes[edge.node].out_metas.len();
-        let slot = &mut slots.entry(edge.node).or_insert_with(|| smallvec![None; outputs])[edge.output];
-        *slot = Some(match slot.take() {
-            Some(before) => before.add(&grad)?,
-            None => grad,
-        });
-        Ok(())
     }
 }
 

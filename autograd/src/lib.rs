@@ -20,6 +20,7 @@ mod checkpoint;
 mod custom;
 mod error;
 pub mod gradcheck;
+mod pending;
 mod rules;
 mod tape;
 mod var;

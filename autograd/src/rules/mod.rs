@@ -1,6 +1,7 @@
 //! Derivative rules, written in `Var`s. Three matches over the operations say which of them gradients pass, what
 //! each one saves and which rule it has; the rules themselves lie in one file for each family. A rule returns
-//! gradients of the result's full size: the engine sums them down where an operand was broadcast.
+//! gradients of the result's size: the engine sums them down where an operand was broadcast, and puts them back
+//! where a slice was taken.
 
 mod linear;
 mod loss;
@@ -106,8 +107,7 @@ pub(crate) fn backward(op: &Op, cx: &Context<'_>) -> Gradients {
         Op::Select(_) => pointwise::select(cx),
         Op::Reshape(_) => movement::reshape(cx),
         Op::Permute(permute) => movement::permute(permute, cx),
-        Op::BroadcastTo(_) | Op::Copy(_) => movement::same(cx),
-        Op::Slice(slice) => movement::slice(slice, cx),
+        Op::BroadcastTo(_) | Op::Slice(_) | Op::Copy(_) => movement::same(cx),
         Op::Unslice(unslice) => movement::unslice(unslice, cx),
         Op::Cast(_) => movement::cast(cx),
         Op::Cat(cat) => movement::cat(cat, cx),

@@ -3,13 +3,14 @@
 use smallvec::SmallVec;
 use tensor::{
     Dims, Ops,
-    ops::{Cat, ChannelShuffle, Gather, Permute, ScatterAdd, Slice, Unslice},
+    ops::{Cat, ChannelShuffle, Gather, Permute, ScatterAdd, Unslice},
 };
 
 use super::{Gradients, single, wanted};
-use crate::{Context, Var};
+use crate::Context;
 
-/// Where the gradient is that of the result as it is.
+/// Where the gradient is that of the result as it is. That of a slice, which has the slice's dims, is put back into
+/// its place by the engine.
 pub(super) fn same(cx: &Context<'_>) -> Gradients {
     single(cx.grad(0)?)
 }
@@ -24,11 +25,6 @@ pub(super) fn permute(permute: &Permute, cx: &Context<'_>) -> Gradients {
         inverse[from] = to;
     }
     single(cx.grad(0)?.permute(&inverse)?)
-}
-
-pub(super) fn slice(slice: &Slice, cx: &Context<'_>) -> Gradients {
-    let back = Unslice { dims: cx.input_meta(0).dims.clone(), spans: slice.spans.clone() };
-    single(Var::apply1(back.into(), &[&cx.grad(0)?])?)
 }
 
 pub(super) fn unslice(unslice: &Unslice, cx: &Context<'_>) -> Gradients {

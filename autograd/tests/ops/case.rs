@@ -47,12 +47,12 @@ pub type Cases = BoxedStrategy<Case>;
 /// Checks first derivatives on many draws and second derivatives on some. The same draws every time.
 pub fn check(cases: Cases) {
     let fail = |e: autograd::gradcheck::Error| TestCaseError::fail(e.to_string());
-    runner(32, 1)
+    runner(64, 1)
         .run(&cases, |case| {
             gradcheck(&case.variables(), |xs| case.apply(xs), &Options::default()).map_err(fail)
         })
         .unwrap_or_else(|e| panic!("first derivatives: {e}"));
-    runner(8, 2)
+    runner(16, 2)
         .run(&cases, |case| {
             let options = Options { rtol: 1e-4, atol: 1e-6, ..Options::default() };
             gradgradcheck(&case.variables(), |xs| case.apply(xs), &options).map_err(fail)
