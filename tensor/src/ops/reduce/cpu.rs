@@ -50,7 +50,8 @@ impl Split {
 
     /// Whether the innermost axis is kept; `None` where its elements are not adjacent.
     pub(super) fn by_columns(&self) -> Option<bool> {
-        let [kept, reduced] = [&self.kept, &self.reduced].map(|w| (w.dims.last() == Some(&1), w.strides[0].last()));
+        let [kept, reduced] =
+            [&self.kept, &self.reduced].map(|w| (w.dims.last() == Some(&1), w.strides[0].last()));
         match (kept, reduced) {
             ((false, Some(1)), _) => Some(true),
             ((true, _), (true, _)) => Some(false),
@@ -72,7 +73,8 @@ impl Split {
         let mut places: Dims = (0..self.axes.len()).collect();
         places.sort_by_key(|&i| self.axes[i]);
         let layout = y.layout().permute(&places).reshape(dims);
-        let layout = layout.ok_or_else(|| Error::value("reduce", "the result's axes can not be rearranged"))?;
+        let layout =
+            layout.ok_or_else(|| Error::value("reduce", "the result's axes can not be rearranged"))?;
         let y = y.with_layout(layout);
         let dense = [Format::Contiguous, Format::ChannelsLast].iter().any(|&f| y.layout().is_dense(f));
         if dense { Ok(y) } else { y.to_format(y.layout().preferred_format()) }
