@@ -303,7 +303,7 @@ impl Walk<'_> {
         };
         let mut wanted = vec![false; last + 1];
         for edge in targets.iter().filter(|e| e.node <= last) {
-            wanted[edge.node] = true;
+            wanted[edge.node] = inner.nodes[edge.node].needs;
         }
         for i in 0..=last {
             let node = &inner.nodes[i];

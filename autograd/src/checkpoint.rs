@@ -42,6 +42,15 @@ impl CustomOp for Checkpoint {
 
     fn backward(&self, cx: &Context<'_>) -> Result<Vec<Option<Var>>> {
         let ins = (0..cx.inputs()).map(|i| cx.input(i)).collect::<Result<Vec<_>>>()?;
-        vjp(&ins, cx.grads(), |ins| (self.0)(ins))
+        let wanted: Vec<usize> = (0..ins.len()).filter(|&i| cx.needs(i)).collect();
+        let variables: Vec<Var> = wanted.iter().map(|&i| ins[i].clone()).collect();
+        let mut all = vec![None; ins.len()];
+        let grads = vjp(&variables, cx.grads(), |variables| {
+            let mut ins = ins;
+            wanted.iter().zip(variables).for_each(|(&i, v)| ins[i] = v.clone());
+            (self.0)(&ins)
+        })?;
+        wanted.iter().zip(grads).for_each(|(&i, grad)| all[i] = grad);
+        Ok(all)
     }
 }
