@@ -6,7 +6,12 @@
 
 mod activation;
 mod conv;
+mod encoding;
 mod fixture;
+mod loss;
+mod norm;
+mod optim;
 mod pool;
 mod resize;
 mod run;
+mod schedule;

@@ -1,7 +1,10 @@
 //! Running one case: inputs from the fixture, a function of them, its value and its gradients compared.
 
+use std::collections::BTreeMap;
+
 use autograd::{Tape, Var};
-use tensor::{DType, Ops, Tensor};
+use nn::{Ctx, Module, parameters};
+use tensor::{DType, Ops, Tensor, rng::Key};
 
 use crate::fixture::{Case, Failures, Within, usual};
 
@@ -62,4 +65,30 @@ pub fn value_and_gradients(
         .enumerate()
         .map(|(i, leaf)| grads.get(leaf).cloned().ok_or_else(|| format!("input {i} got no gradient").into()));
     Ok((y.into_tensor(), gradients.collect::<Outcome<_>>()?))
+}
+
+/// What a layer gave: its value, the gradient of its input, and that of every parameter by name.
+pub struct Pass {
+    pub y: Tensor,
+    pub gx: Tensor,
+    pub gradients: BTreeMap<String, Tensor>,
+}
+
+/// One forward and backward pass of a layer with a stored cotangent.
+///
+/// # Errors
+/// What the layer or going backward reports, or a missing gradient.
+pub fn pass(layer: &dyn Module, training: bool, x: Tensor, gy: &Tensor) -> Outcome<Pass> {
+    let tape = Tape::new();
+    let ctx = if training { Ctx::train(Key::default()) } else { Ctx::trace(&tape) };
+    let x = ctx.tape().unwrap_or(&tape).leaf(x);
+    let y = layer.forward(&x, &ctx)?;
+    let grads = y.mul(&Var::new(gy.clone()))?.sum_all()?.backward()?;
+    let mut gradients = BTreeMap::new();
+    for (name, param) in parameters(layer) {
+        let g = ctx.grad(&grads, &param).ok_or_else(|| format!("{name} got no gradient"))?;
+        gradients.insert(name, g.clone());
+    }
+    let gx = grads.get(&x).ok_or("the input got no gradient")?.clone();
+    Ok(Pass { y: y.into_tensor(), gx, gradients })
 }
