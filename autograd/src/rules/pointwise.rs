@@ -58,10 +58,12 @@ pub(super) fn unary(f: Unary, cx: &Context<'_>) -> Gradients {
         MulScalar(p) => g.mul_scalar(p)?,
         PowScalar(0.0) => return Ok(vec![None]),
         PowScalar(p) => g.mul(&x()?.pow_scalar(p - 1.0)?)?.mul_scalar(p)?,
-        // Both bounds belong to the range in which the gradient passes, as in PyTorch.
+        // At the bounds themselves the slope is 0, as in PyTorch (whose ReLU6 and clamp agree on that).
         Clamp(low, high) => {
             let x = x()?;
-            x.equal(&x.clamp(low, high)?)?.select(&g, &g.full_like(0.0, &[])?)?
+            let above = x.greater(&x.full_like(low, &[])?)?;
+            let inside = above.mul(&x.less(&x.full_like(high, &[])?)?)?;
+            inside.select(&g, &g.full_like(0.0, &[])?)?
         }
     })
 }

@@ -65,7 +65,9 @@ vectorized! {
         for b in 0..BLOCK {
             let sum = own[b] + others[b];
             block.share[b] = T::one() / sum;
-            block.log_p[b] = own_logit[b] - sum.fast_ln();
+            // What rounding took from the sum: near p = 1 it is all that ln p consists of.
+            let lost = others[b] - (sum - own[b]);
+            block.log_p[b] = own_logit[b] - (sum.fast_ln() + lost * block.share[b]);
             block.p[b] = own[b] * block.share[b];
             block.q[b] = others[b] * block.share[b];
         }
