@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+pub mod checkpoint;
 mod ctx;
 mod error;
 pub mod init;
@@ -38,6 +39,7 @@ mod param;
 pub mod schedule;
 mod state;
 
+pub use checkpoint::Checkpoint;
 pub use ctx::Ctx;
 pub use error::{Error, Result};
 pub use init::{Init, Initializer};
