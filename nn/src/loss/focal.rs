@@ -60,8 +60,7 @@ pub(super) fn focal_sum(
     let op = Op::from(ops::FocalLoss { ignore });
     let mut outs = Var::apply(op, &[&logits, &Var::new(labels.clone()), &alpha, &gamma])?.into_iter();
     match (outs.next(), outs.next()) {
-        // The number of pixels depends on the labels alone: no gradient runs through it.
-        (Some(sum), Some(count)) => Ok((sum, count.detach())),
+        (Some(sum), Some(count)) => Ok((sum, count)),
         _ => Err(Error::config("focal_loss", "the operation has two results")),
     }
 }
