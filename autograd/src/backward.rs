@@ -158,6 +158,20 @@ pub(crate) fn backward(loss: &Var) -> Result<Grads> {
 /// is no dependence. With `create_graph` the computation is itself recorded, for higher derivatives;
 /// either way the tape keeps what it saved and can be walked again.
 ///
+/// ```
+/// use autograd::{Ops, Tape, Var, gradients};
+/// use tensor::Tensor;
+/// let tape = Tape::new();
+/// let x = tape.leaf(Tensor::scalar(2.0));
+/// let y = x.pow_scalar(3.0)?;
+/// let one = Var::new(Tensor::scalar(1.0));
+/// let slope = gradients(&[&y], &[one.clone()], &[&x], true)?.remove(0).unwrap();
+/// assert_eq!(slope.tensor().item()?, 12.0); // 3x²
+/// let curvature = gradients(&[&slope], &[one], &[&x], true)?.remove(0).unwrap();
+/// assert_eq!(curvature.tensor().item()?, 12.0); // 6x
+/// # Ok::<(), autograd::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Spent`] after [`Var::backward`], or what a rule reports.
 pub fn gradients(

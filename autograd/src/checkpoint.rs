@@ -11,6 +11,17 @@ type Function = Rc<dyn Fn(&[Var]) -> Result<Vec<Var>>>;
 /// Applies `function` to `ins` without saving anything inside; backward applies it again. Every variable
 /// that wants a gradient must be among `ins`, and the function must be deterministic.
 ///
+/// ```
+/// use autograd::{Ops, Tape, checkpoint};
+/// use tensor::Tensor;
+/// let tape = Tape::new();
+/// let x = tape.leaf(Tensor::from_vec(vec![0.5, 1.0], &[2])?);
+/// let y = checkpoint(&[&x], |x| Ok(vec![x[0].exp()?.sin()?.sqrt()?]))?.remove(0);
+/// assert_eq!(tape.saved_bytes(), 2 * 2 * 8); // x and y, nothing between
+/// assert!(y.sum_all()?.backward()?.get(&x).is_some());
+/// # Ok::<(), autograd::Error>(())
+/// ```
+///
 /// # Errors
 /// What the function reports, or that it captured a recorded variable.
 pub fn checkpoint(ins: &[&Var], function: impl Fn(&[Var]) -> Result<Vec<Var>> + 'static) -> Result<Vec<Var>> {

@@ -8,7 +8,45 @@ use crate::{Context, Result, Var, rules::Saves, tape::Kind, var::common_tape};
 
 /// An operation that the library does not have: its values, and its derivative in `Var`s.
 ///
-/// Check it with [`crate::gradcheck`].
+/// ```
+/// use std::rc::Rc;
+/// use autograd::{Context, CustomOp, Ops, Result, Tape, Var, apply_custom};
+/// use autograd::gradcheck::{Options, gradcheck, gradgradcheck};
+/// use tensor::Tensor;
+///
+/// /// Swish: x·σ(x).
+/// #[derive(Debug)]
+/// struct Swish;
+///
+/// impl CustomOp for Swish {
+///     fn name(&self) -> &str {
+///         "swish"
+///     }
+///
+///     fn forward(&self, ins: &[&Tensor]) -> Result<Vec<Tensor>> {
+///         Ok(vec![ins[0].mul(&ins[0].sigmoid()?)?])
+///     }
+///
+///     // σ + y·(1 − σ)
+///     fn backward(&self, cx: &Context<'_>) -> Result<Vec<Option<Var>>> {
+///         let (y, s) = (cx.output(0)?, cx.input(0)?.sigmoid()?);
+///         let slope = s.add(&y.sub(&y.mul(&s)?)?)?;
+///         Ok(vec![Some(cx.grad(0)?.mul(&slope)?)])
+///     }
+/// }
+///
+/// let swish = |x: &[Var]| apply_custom(Rc::new(Swish), &[&x[0]]);
+/// let x = Tensor::from_vec(vec![-1.0, 0.5, 2.0], &[3])?;
+/// let tape = Tape::new();
+/// let leaf = tape.leaf(x.clone());
+/// let loss = swish(std::slice::from_ref(&leaf))?[0].sum_all()?;
+/// assert!(loss.backward()?.get(&leaf).is_some());
+///
+/// // The derivative is written in `Var`s, so that it has a derivative itself.
+/// gradcheck(std::slice::from_ref(&x), swish, &Options::default())?;
+/// gradgradcheck(&[x], swish, &Options::default())?;
+/// # Ok::<(), autograd::gradcheck::Error>(())
+/// ```
 pub trait CustomOp: Debug {
     /// Its name in messages.
     fn name(&self) -> &str;

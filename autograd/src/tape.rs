@@ -97,7 +97,8 @@ impl Tape {
         self.push(Kind::Leaf, &[], std::slice::from_ref(&value), Saves::NOTHING, needs).remove(0)
     }
 
-    /// Calls `hook` with the gradient of a leaf as soon as it is complete during [`Var::backward`].
+    /// Calls `hook` with the gradient of a leaf during [`Var::backward`], as soon as the walk comes to where the leaf
+    /// was put on the tape: right after the operation that used it first, for one that was put there when needed.
     pub fn on_gradient(&self, leaf: &Var, hook: impl FnMut(&Tensor) -> Result<()> + 'static) {
         if let Some(edge) = leaf.edge_on(self) {
             self.0.borrow_mut().hooks.push((edge.node, Box::new(hook)));
