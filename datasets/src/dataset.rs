@@ -35,7 +35,8 @@ impl Normalization {
     pub const CAMVID: Normalization =
         Normalization { mean: [0.41189, 0.42513, 0.43267], std: [0.30707, 0.31161, 0.30722] };
     /// Statistics of the synthetic training images at the default size.
-    pub const SYNTHETIC: Normalization = Normalization { mean: [0.45, 0.45, 0.44], std: [0.22, 0.22, 0.24] };
+    pub const SYNTHETIC: Normalization =
+        Normalization { mean: [0.432, 0.436, 0.447], std: [0.192, 0.191, 0.227] };
 
     /// The mean as 8-bit colour: what padding is filled with, so that it comes out as (nearly) zero.
     pub fn mean_color(&self) -> [u8; 3] {

@@ -2,7 +2,7 @@
 
 use super::color::{Rgb, band, mix, scale};
 use super::ids;
-use super::noise::{floor, fract, fractal, hash, value};
+use super::noise::{double, floor, fract, hash, value};
 use super::painter::{Painter, Spot, Thing};
 use crate::rng::Rng;
 
@@ -74,13 +74,13 @@ impl Barrier {
                 (
                     scale(
                         self.rgb,
-                        1.0 + 0.35 * near * tone + 0.15 * (fractal(s.u * 0.5, s.v, self.seed) - 0.5),
+                        1.0 + 0.35 * near * tone + 0.15 * (double(s.u * 0.5, s.v, self.seed) - 0.5),
                     ),
                     1.0,
                 )
             }
             Kind::Concrete => {
-                let stains = fractal(s.u * 0.6, s.v * 0.9, self.seed) - 0.5;
+                let stains = double(s.u * 0.6, s.v * 0.9, self.seed) - 0.5;
                 let joint = band(0.0, 0.07, fract(s.u / 2.5) * 2.5, s.pixel_u);
                 let mut rgb = scale(self.rgb, (1.0 + 0.28 * stains) * (1.0 - 0.35 * joint));
                 // Somebody was here with a spray can.
@@ -113,7 +113,7 @@ impl Barrier {
             }
             Kind::Hedge => {
                 let leaves = value(s.u * 6.0, s.v * 6.0, self.seed) - 0.5;
-                let lumps = fractal(s.u * 0.9, s.v * 1.3, self.seed ^ 4) - 0.5;
+                let lumps = double(s.u * 0.9, s.v * 1.3, self.seed ^ 4) - 0.5;
                 (scale(self.rgb, 1.0 + 0.55 * leaves + 0.6 * lumps), 1.0)
             }
         }

@@ -3,7 +3,7 @@
 use super::color::{Rgb, band, grey, mix, scale};
 use super::ids;
 use super::light::Light;
-use super::noise::{floor, fract, fractal, hash};
+use super::noise::{double, floor, fract, hash};
 use super::painter::{Painter, Spot, Thing};
 use crate::rng::Rng;
 
@@ -104,7 +104,7 @@ impl Building {
     }
 
     fn wall_color(&self, s: Spot) -> Rgb {
-        let dirt = fractal(s.u * 0.35, s.v * 0.5, self.seed) - 0.5;
+        let dirt = double(s.u * 0.35, s.v * 0.5, self.seed) - 0.5;
         let mut rgb = scale(self.wall, 1.0 + 0.16 * dirt - 0.10 / (1.0 + s.v.max(0.0)));
         match self.skin {
             Skin::Brick => {

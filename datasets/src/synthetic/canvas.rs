@@ -4,6 +4,7 @@
 //! where it covers at least half. So image and labels always agree to the half pixel.
 
 use super::color::{Rgb, mix};
+use crate::picture::LabelMap;
 
 /// A point on the canvas, in pixels from the top left corner.
 pub type Point = [f32; 2];
@@ -24,8 +25,14 @@ impl Canvas {
         Canvas { width, height, rgb: vec![[0.0; 3]; n], labels: vec![label; n] }
     }
 
-    pub fn into_parts(self) -> (Vec<Rgb>, Vec<u8>) {
-        (self.rgb, self.labels)
+    /// The colours, `[height][width]`.
+    pub fn colors(&self) -> &[Rgb] {
+        &self.rgb
+    }
+
+    /// The labels alone.
+    pub fn into_labels(self) -> LabelMap {
+        LabelMap::from_parts(self.width, self.height, self.labels)
     }
 
     /// Replaces colour and label of one pixel.

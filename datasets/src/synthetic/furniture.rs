@@ -86,7 +86,14 @@ impl Pole {
         if signs[0].shape != Shape::Board && rng.chance(0.3) {
             signs.push(Sign::draw(rng));
         }
-        let height = rng.range(2.2, 3.2);
+        // Boards stand high; below a pair there must still be room to walk.
+        let board = signs[0].shape == Shape::Board;
+        let height = if board { rng.range(3.4, 4.4) } else { rng.range(2.3, 3.2) };
+        if let [first, second] = signs[..]
+            && height - 2.0 * (first.size + second.size) < 1.0
+        {
+            signs.pop();
+        }
         Pole { u, z, height, radius: 0.045, rgb: [0.56, 0.57, 0.58], head: Head::Signs(signs) }
     }
 
@@ -122,7 +129,7 @@ impl Sign {
                 rng.pick(&[(WHITE, BLUE, WHITE), (BLACK, YELLOW, BLACK), (WHITE, [0.10, 0.42, 0.26], WHITE)])
             }
         };
-        let size = if shape == Shape::Board { rng.range(0.6, 1.0) } else { rng.range(0.33, 0.50) };
+        let size = if shape == Shape::Board { rng.range(0.5, 0.8) } else { rng.range(0.33, 0.48) };
         Sign { shape, size, rim, face, mark }
     }
 
@@ -231,7 +238,7 @@ impl Thing for Pole {
 impl Pole {
     fn paint_light(&self, p: &mut Painter, c: Point, s: f32, phase: usize) {
         let (light, z) = (p.light, self.z);
-        let (w, h) = ((0.21 * s).max(0.75), (0.55 * s).max(1.6));
+        let (w, h) = ((0.24 * s).max(0.85), (0.62 * s).max(1.8));
         let case = light.through_air(light.on([0.13, 0.14, 0.14], [0.0, 0.0, -1.0]), z);
         let corners =
             [[c[0] - w, c[1] - h], [c[0] + w, c[1] - h], [c[0] + w, c[1] + h], [c[0] - w, c[1] + h]];

@@ -3,7 +3,7 @@
 use super::camera::Camera;
 use super::color::{Rgb, add, band, grey, mix, scale};
 use super::ids;
-use super::noise::{floor, fract, fractal, hash, value};
+use super::noise::{double, floor, fract, hash, value};
 use super::painter::Painter;
 use super::street::{Place, Side, Street};
 use crate::rng::Rng;
@@ -86,7 +86,7 @@ impl Ground {
     fn road(&self, street: &Street, u: f32, z: f32, pixel: f32) -> Rgb {
         let fine = 1.0 / (1.0 + 0.08 * z);
         let grain = value(u * 9.0, z * 9.0, self.seed) - 0.5;
-        let patches = fractal(u * 0.45, z * 0.12, self.seed ^ 5) - 0.5;
+        let patches = double(u * 0.45, z * 0.12, self.seed ^ 5) - 0.5;
         let mut rgb = scale(self.asphalt, 1.0 + 0.10 * grain * fine + 0.30 * patches * self.wear);
         // Repairs: darker rectangles.
         let (px, pz) = (floor(u * 0.55 + 50.0), floor(z * 0.22));
@@ -142,12 +142,12 @@ impl Ground {
         let tone = 1.0 + 0.12 * (hash(cu, cz, self.seed) - 0.5) / (1.0 + 0.1 * z);
         let joint =
             band(0.0, 0.05, fract(u / t) * t, pixel).max(band(0.0, 0.05, fract(z / t) * t, pixel * 3.0));
-        let dirt = fractal(u * 0.7, z * 0.4, self.seed ^ 9) - 0.5;
+        let dirt = double(u * 0.7, z * 0.4, self.seed ^ 9) - 0.5;
         scale(self.paving, (tone + 0.18 * dirt) * (1.0 - 0.28 * joint))
     }
 
     fn green(&self, u: f32, z: f32) -> Rgb {
-        let patch = fractal(u * 0.5, z * 0.3, self.seed ^ 21);
+        let patch = double(u * 0.5, z * 0.3, self.seed ^ 21);
         let blades = value(u * 7.0, z * 3.0, self.seed ^ 22) - 0.5;
         let bare = ((patch - 0.62) * 6.0).clamp(0.0, 0.8);
         scale(mix(self.grass, self.soil, bare), 0.92 + 0.35 * blades / (1.0 + 0.03 * z) + 0.3 * (patch - 0.5))

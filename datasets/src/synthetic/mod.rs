@@ -27,6 +27,9 @@ mod sky;
 mod street;
 mod vehicle;
 
+use canvas::Canvas;
+use develop::develop;
+
 use crate::check::Depth;
 use crate::classes::Classes;
 use crate::dataset::{Dataset, Normalization, Sample, Split};
@@ -98,14 +101,15 @@ impl Synthetic {
         &self.options
     }
 
-    fn draw(&self, index: usize) -> Result<(Image, LabelMap)> {
+    /// The painted scene and the random stream that goes on with the camera.
+    fn paint(&self, index: usize) -> Result<(Canvas, Rng)> {
         let SyntheticOptions { seed, split, len, width, height } = self.options;
         if index >= len {
             return Err(Error::Index { index, len, dataset: self.describe() });
         }
         let mut rng = Rng::new(seed, &[STREAM, split as u64, index as u64]);
         let canvas = scene::paint(&mut rng, width, height);
-        Ok(develop::develop(canvas, &mut rng))
+        Ok((canvas, rng))
     }
 }
 
@@ -131,16 +135,17 @@ impl Dataset for Synthetic {
     }
 
     fn image(&self, index: usize) -> Result<Image> {
-        Ok(self.draw(index)?.0)
+        Ok(self.load(index)?.image)
     }
 
     fn labels(&self, index: usize) -> Result<LabelMap> {
-        Ok(self.draw(index)?.1)
+        let (canvas, _) = self.paint(index)?;
+        Ok(canvas.into_labels())
     }
 
     fn load(&self, index: usize) -> Result<Sample> {
-        let (image, labels) = self.draw(index)?;
-        Ok(Sample { image, labels })
+        let (canvas, mut rng) = self.paint(index)?;
+        Ok(develop(canvas, &mut rng))
     }
 
     fn content_key(&self) -> Result<String> {
@@ -157,3 +162,6 @@ impl Dataset for Synthetic {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,7 +206,7 @@ impl Scene<'_> {
                 z += step;
             }
         }
-        let most = if self.street.place == Place::Country { 3 } else { 5 };
+        let most = if self.street.place == Place::Country { 3 } else { 4 };
         for _ in 0..self.rng.below(most) {
             let z = self.rng.range(5.0, 38.0);
             if !self.street.crossed(z, 1.0) {
@@ -275,7 +275,7 @@ impl Scene<'_> {
         }
         if self.rng.chance(0.22) {
             // Two-wheelers left at the kerb.
-            let motor = self.rng.chance(0.35);
+            let motor = self.rng.chance(0.4);
             let mut z = self.rng.range(6.0, 20.0);
             for _ in 0..1 + self.rng.below(4) {
                 let ahead = self.rng.pick(&[[1.0, 0.0], [-1.0, 0.0], [0.8, 0.6], [-0.6, 0.8]]);
@@ -290,9 +290,9 @@ impl Scene<'_> {
     fn crossing(&mut self) {
         let Some((from, to)) = self.street.crossing else { return };
         let lights = match self.street.place {
-            Place::City => 0.9,
-            Place::Suburb => 0.55,
-            Place::Country => 0.25,
+            Place::City => 0.95,
+            Place::Suburb => 0.7,
+            Place::Country => 0.4,
         };
         if self.rng.chance(lights) {
             for side in 0..2 {
@@ -360,7 +360,7 @@ impl Scene<'_> {
             }
         }
         if let Some(u) = self.street.track
-            && self.rng.chance(0.42)
+            && self.rng.chance(0.6)
         {
             let heading = self.rng.pick(&[Heading::Away, Heading::Towards]);
             let z = self.rng.range(22.0, 55.0);
@@ -374,7 +374,7 @@ impl Scene<'_> {
         let [left, right] = self.street.sides;
         let kerb = |s: Side| s.road - if s.parking { 2.9 } else { 0.8 };
         if self.rng.chance(0.30) {
-            let (motor, z) = (self.rng.chance(0.4), self.rng.range(6.0, 12.0));
+            let (motor, z) = (self.rng.chance(0.45), self.rng.range(6.0, 12.0));
             let cycle = Cycle::draw(self.rng, kerb(right), z, motor, true, [0.0, 1.0]);
             self.add(cycle);
         }

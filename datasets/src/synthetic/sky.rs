@@ -3,7 +3,7 @@
 use super::color::{Rgb, add, mix, ramp, scale};
 use super::ids;
 use super::light::Light;
-use super::noise::{fractal, value};
+use super::noise::{floor, fractal, hash, value};
 use super::painter::Painter;
 use super::street::Place;
 use crate::rng::Rng;
@@ -75,8 +75,8 @@ pub fn paint_skyline(p: &mut Painter, rng: &mut Rng) {
     for x in 0..p.canvas.width {
         let side = (x as f32 - camera.center) / h;
         let (top, label) = if built {
-            let column = super::noise::floor((x as f32 + 7000.0) / block);
-            let roof = super::noise::hash(column, 1, seed);
+            let column = floor((x as f32 + 7000.0) / block);
+            let roof = hash(column, 1, seed);
             (height * (0.35 + 0.65 * roof), ids::BUILDING)
         } else {
             let hills = fractal(side * 4.0 + 50.0, 3.0, seed);

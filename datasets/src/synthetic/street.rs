@@ -64,7 +64,7 @@ impl Street {
             lanes.push(-left_road);
             left_road += lane;
         }
-        let track = (place == Place::City && rng.chance(0.3)).then(|| {
+        let track = (place == Place::City && rng.chance(0.34)).then(|| {
             let at = -(left_road + 1.7);
             left_road += 3.4;
             at
@@ -89,8 +89,8 @@ impl Street {
             Side { road, parking, walk: road + walk, verge: road + walk + verge }
         };
         let sides = [side(left_road, park_left), side(right_road, park_right)];
-        let crossing = rng.chance(0.4).then(|| {
-            let at = rng.range(16.0, 45.0);
+        let crossing = rng.chance(0.45).then(|| {
+            let at = rng.range(13.0, 42.0);
             (at, at + rng.range(7.0, 11.0))
         });
         let zebra = crossing
