@@ -1,1 +1,30 @@
-//! DSNet: training, evaluating and benchmarking real-time driving-scene segmentation.
+//! DSNet: training, evaluating and benchmarking real-time driving-scene segmentation. The program is a thin shell
+//! around this library, whose parts can be used alone.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`model`] | the network and its sizes |
+//! | [`data`] | which dataset a command works on |
+//! | [`train`] | settings, run folder, training loop |
+//! | [`infer`], [`eval`], [`predict`], [`pictures`] | running a trained model |
+//! | [`metrics`] | confusion matrix and scores |
+//! | [`bench`], [`summary`] | what a model costs |
+//! | [`ui`] | progress and tables |
+//! | [`cli`] | the command line |
+
+pub mod bench;
+pub mod cli;
+pub mod data;
+mod error;
+pub mod eval;
+pub mod infer;
+pub mod metrics;
+pub mod model;
+pub mod pictures;
+pub mod predict;
+pub mod summary;
+pub mod train;
+pub mod ui;
+pub mod weights;
+
+pub use error::{Error, Result};

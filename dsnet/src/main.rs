@@ -1,2 +1,5 @@
-//! The command line.
-fn main() {}
+//! The `dsnet` program: see [`dsnet::cli`].
+
+fn main() -> std::process::ExitCode {
+    dsnet::cli::main()
+}

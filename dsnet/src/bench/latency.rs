@@ -1,0 +1,91 @@
+//! Time of one forward pass (the paper's Section IV-F: inference alone, no loading, no drawing).
+
+use nn::{Ctx, Initializer, Module};
+use serde::Serialize;
+use tensor::{DType, Ops, Tensor, ops::Distribution, rng::Key};
+
+use super::{Memory, Timing, measure, memory};
+use crate::{
+    Result, model,
+    model::DsNet,
+    summary,
+    train::Size,
+};
+
+/// The result of [`inference`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Inference {
+    /// Name of the model.
+    pub model: String,
+    /// Number of classes.
+    pub classes: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Images per run.
+    pub batch: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Times of a run.
+    #[serde(flatten)]
+    pub timing: Timing,
+    /// Images per second, from the mean time.
+    pub fps: f64,
+    /// Trainable values.
+    pub parameters: usize,
+    /// Multiply-accumulates for one image.
+    pub macs: u64,
+    /// 10⁹ multiply-accumulates per second, from the median time.
+    pub gmacs_per_second: f64,
+    /// Highest use of memory.
+    #[serde(flatten)]
+    pub memory: Memory,
+}
+
+/// A channels-last batch of noise.
+pub(super) fn noise(batch: usize, size: Size) -> Result<Tensor> {
+    let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
+    let dims = [batch, size.height, size.width, 3];
+    Ok(Tensor::random(normal, &dims, DType::F32, Key::new(1, 1))?.permute(&[0, 3, 1, 2])?)
+}
+
+/// Times `iters` forward passes of a freshly initialised model over noise, sides rounded up to multiples of 8.
+///
+/// # Errors
+/// Where there is no such model.
+pub fn inference(
+    name: &str,
+    classes: usize,
+    size: Size,
+    batch: usize,
+    iters: usize,
+    tick: &dyn Fn(),
+) -> Result<Inference> {
+    let net = DsNet::new(&model::config(name, classes)?, &Initializer::new(0))?;
+    let up = |n: usize| n.next_multiple_of(crate::infer::STRIDE);
+    let padded = Size { height: up(size.height), width: up(size.width) };
+    let cost = summary::summarize(&net, padded.height, padded.width)?;
+    let images = noise(batch, padded)?;
+    tensor::cpu::reset_peak_memory();
+    let run = || {
+        let ctx = Ctx::eval();
+        net.forward(&ctx.input(images.clone()), &ctx)?;
+        Ok(())
+    };
+    let timing = measure(iters, run, tick)?;
+    Ok(Inference {
+        model: name.into(),
+        classes,
+        height: size.height,
+        width: size.width,
+        batch,
+        threads: rayon::current_num_threads(),
+        timing,
+        fps: 1e3 * batch as f64 / timing.mean_ms,
+        parameters: cost.parameters,
+        macs: cost.macs,
+        gmacs_per_second: cost.macs as f64 * batch as f64 / timing.median_ms / 1e6,
+        memory: memory(),
+    })
+}

@@ -1,0 +1,82 @@
+//! Time and memory of one training step.
+
+use serde::Serialize;
+use tensor::{Tensor, rng::Key};
+
+use super::{Memory, Timing, latency::noise, measure, memory};
+use crate::{
+    Error, Result, model,
+    train::{Learner, OptimizerKind, Size},
+};
+
+/// The result of [`training`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrainingStep {
+    /// Name of the model.
+    pub model: String,
+    /// Number of classes.
+    pub classes: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Images per step.
+    pub batch: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Times of a step.
+    #[serde(flatten)]
+    pub timing: Timing,
+    /// Images per second, from the median time.
+    pub images_per_second: f64,
+    /// Highest use of memory.
+    #[serde(flatten)]
+    pub memory: Memory,
+}
+
+/// Times `iters` training steps (forward with the head, OWFL + SEL, backward, Adam) over noise.
+///
+/// # Errors
+/// Where there is no such model, or the size is no multiple of 8.
+pub fn training(
+    name: &str,
+    classes: usize,
+    size: Size,
+    batch: usize,
+    iters: usize,
+    tick: &dyn Fn(),
+) -> Result<TrainingStep> {
+    if !size.height.is_multiple_of(8) || !size.width.is_multiple_of(8) {
+        return Err(Error::usage(format!("training wants multiples of 8, not {size} (height x width)")));
+    }
+    let shape = model::config(name, classes)?;
+    // A long tail, so that all of α and γ are at work.
+    let tail: Vec<f64> = (0..classes).map(|i| 0.6f64.powi(i as i32)).collect();
+    let sum: f64 = tail.iter().sum();
+    let frequencies: Vec<f64> = tail.iter().map(|f| f / sum).collect();
+    let loss = "owfl+sel".parse()?;
+    let mut learner = Learner::with(&shape, loss, &frequencies, OptimizerKind::Adam, 1e-4, 0)?;
+    let images = noise(batch, size)?;
+    let pixels = batch * size.height * size.width;
+    let labels = (0..pixels).map(|i| (i / 97 % classes) as u8).collect();
+    let labels = Tensor::from_vec(labels, &[batch, size.height, size.width])?;
+    tensor::cpu::reset_peak_memory();
+    let mut step = 0;
+    let run = || {
+        step += 1;
+        learner.step(&images, &labels, Key::new(0, step), 1.0)?;
+        Ok(())
+    };
+    let timing = measure(iters, run, tick)?;
+    Ok(TrainingStep {
+        model: name.into(),
+        classes,
+        height: size.height,
+        width: size.width,
+        batch,
+        threads: rayon::current_num_threads(),
+        timing,
+        images_per_second: 1e3 * batch as f64 / timing.median_ms,
+        memory: memory(),
+    })
+}

@@ -1,0 +1,146 @@
+//! `dsnet bench`.
+
+use std::str::FromStr;
+
+use clap::Args;
+
+use super::{ThreadArgs, print_json};
+use crate::{
+    Error, Result, bench,
+    train::{Size, size_pair},
+    ui::{Align, Progress, Table, bytes, thousands},
+};
+
+/// Options of `dsnet bench`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Latency is that of the forward pass alone, over noise. The paper prints the mean of 10 × 100 images at 640x360:
+--iters 1000.")]
+pub struct BenchArgs {
+    /// Models to measure
+    #[arg(long, value_name = "NAME", num_args = 1.., default_value = "dsnet-1.0")]
+    model: Vec<String>,
+    /// Sizes to measure, width first [default: 640x360; 480x360 with --train]
+    #[arg(long, value_name = "WxH", num_args = 1..)]
+    size: Vec<WidthFirst>,
+    /// Images per run [default: 1; 4 with --train]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Number of classes [default: 19; 11 with --train]
+    #[arg(long, value_name = "N")]
+    classes: Option<usize>,
+    /// Runs to measure [default: 50; 10 with --train]
+    #[arg(long, value_name = "N")]
+    iters: Option<usize>,
+    /// Measure a training step (forward, OWFL + SEL, backward, Adam) instead of inference
+    #[arg(long)]
+    train: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    threads: ThreadArgs,
+}
+
+/// A size as screens are named: `640x360`.
+#[derive(Debug, Clone, Copy)]
+struct WidthFirst(Size);
+
+impl FromStr for WidthFirst {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let size = size_pair(text).map(|(width, height)| Self(Size { height, width }));
+        size.ok_or_else(|| format!("\"{text}\" is no size; write width x height, as 640x360"))
+    }
+}
+
+impl BenchArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let (sizes, batch, classes, iters) =
+            if self.train { ((360, 480), 4, 11, 10) } else { ((360, 640), 1, 19, 50) };
+        let default = Size { height: sizes.0, width: sizes.1 };
+        let sizes: Vec<Size> =
+            if self.size.is_empty() { vec![default] } else { self.size.iter().map(|s| s.0).collect() };
+        let batch = self.batch.unwrap_or(batch);
+        let classes = self.classes.unwrap_or(classes);
+        let iters = self.iters.unwrap_or(iters);
+        if [batch, classes, iters].contains(&0) {
+            return Err(Error::usage("batch, classes and iters must be at least 1"));
+        }
+        self.threads.apply()?;
+        let runs: Vec<(&String, Size)> =
+            self.model.iter().flat_map(|m| sizes.iter().map(move |&s| (m, s))).collect();
+        let progress = Progress::new("measuring", "runs", (runs.len() * iters) as u64);
+        let tick = || progress.add(1);
+        if self.train {
+            let all: Vec<_> = runs
+                .into_iter()
+                .map(|(model, size)| bench::training(model, classes, size, batch, iters, &tick))
+                .collect::<Result<_>>()?;
+            progress.finish();
+            if self.json { print_json(&all) } else { show_training(&all) }
+        } else {
+            let all: Vec<_> = runs
+                .into_iter()
+                .map(|(model, size)| bench::inference(model, classes, size, batch, iters, &tick))
+                .collect::<Result<_>>()?;
+            progress.finish();
+            if self.json { print_json(&all) } else { show_inference(&all) }
+        }
+    }
+}
+
+const TIMES: [(&str, Align); 4] =
+    [("min ms", Align::Right), ("median ms", Align::Right), ("mean ms", Align::Right), ("p99 ms", Align::Right)];
+
+fn times(t: &bench::Timing) -> [String; 4] {
+    [t.min_ms, t.median_ms, t.mean_ms, t.p99_ms].map(|v| format!("{v:.1}"))
+}
+
+fn size(width: usize, height: usize, batch: usize) -> String {
+    if batch == 1 { format!("{width}x{height}") } else { format!("{batch} × {width}x{height}") }
+}
+
+fn show_inference(all: &[bench::Inference]) -> Result<()> {
+    let mut columns = vec![("model", Align::Left), ("input", Align::Right)];
+    columns.extend(TIMES);
+    columns.extend(["FPS", "parameters", "GMAC", "GMAC/s"].map(|name| (name, Align::Right)));
+    let mut table = Table::new(&columns);
+    for r in all {
+        let mut row = vec![r.model.clone(), size(r.width, r.height, r.batch)];
+        row.extend(times(&r.timing));
+        row.push(format!("{:.1}", r.fps));
+        row.push(thousands(r.parameters as u64));
+        row.push(format!("{:.3}", r.macs as f64 / 1e9));
+        row.push(format!("{:.1}", r.gmacs_per_second));
+        table.row(row);
+    }
+    print!("{table}");
+    footer(all.first().map(|r| (r.timing.iters, r.threads)));
+    Ok(())
+}
+
+fn show_training(all: &[bench::TrainingStep]) -> Result<()> {
+    let mut columns = vec![("training step of", Align::Left), ("input", Align::Right)];
+    columns.extend(TIMES);
+    columns.extend(["images/s", "peak tensors", "peak process"].map(|name| (name, Align::Right)));
+    let mut table = Table::new(&columns);
+    for r in all {
+        let mut row = vec![r.model.clone(), size(r.width, r.height, r.batch)];
+        row.extend(times(&r.timing));
+        row.push(format!("{:.2}", r.images_per_second));
+        row.push(bytes(r.memory.peak_tensor_bytes as u64));
+        row.push(r.memory.peak_process_bytes.map_or("?".into(), |b| bytes(b as u64)));
+        table.row(row);
+    }
+    print!("{table}");
+    footer(all.first().map(|r| (r.timing.iters, r.threads)));
+    Ok(())
+}
+
+fn footer(first: Option<(usize, usize)>) {
+    if let Some((iters, threads)) = first {
+        println!("\n{iters} runs, {threads} threads, CPU, f32");
+    }
+}

@@ -1,0 +1,68 @@
+//! `dsnet doctor`.
+
+use clap::Args;
+
+use super::print_json;
+use crate::{Result, bench::kilobytes, ui::bytes};
+
+/// Options of `dsnet doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Processor features that kernels can use, and whether this one has them.
+fn features() -> Vec<(&'static str, bool)> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        vec![
+            ("avx2", is_x86_feature_detected!("avx2")),
+            ("fma", is_x86_feature_detected!("fma")),
+            ("avx512f", is_x86_feature_detected!("avx512f")),
+            ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
+        ]
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        Vec::new()
+    }
+}
+
+impl DoctorArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let name = cpuinfo.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": "));
+        let name = name.map_or(std::env::consts::ARCH, |(_, name)| name.trim());
+        let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let memory = |key: &str| kilobytes(&meminfo, key).map(|kb| kb as u64 * 1024);
+        let (total, free) = (memory("MemTotal:"), memory("MemAvailable:"));
+        let features = features();
+        let cuda = cuda_backend::examine(&cuda_backend::Environment::current());
+        if self.json {
+            return print_json(&serde_json::json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "cpu": name,
+                "threads": cores,
+                "features": features.iter().map(|(n, has)| ((*n).to_owned(), *has)).collect::<std::collections::BTreeMap<_, _>>(),
+                "memory_bytes": total,
+                "available_bytes": free,
+                "cuda_ready": cuda.ready(),
+                "cuda_problems": cuda.problems(),
+            }));
+        }
+        let list = |wanted: bool| {
+            let names: Vec<&str> = features.iter().filter(|f| f.1 == wanted).map(|f| f.0).collect();
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        };
+        let size = |b: Option<u64>| b.map_or("unknown".to_owned(), bytes);
+        println!("dsnet {}", env!("CARGO_PKG_VERSION"));
+        println!("processor  {name}, {cores} threads");
+        println!("vectors    has {}; has not {}", list(true), list(false));
+        println!("memory     {}, {} available\n", size(total), size(free));
+        println!("{cuda}");
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! The command line: what can be asked, and who answers.
+
+mod bench;
+mod doctor;
+mod eval;
+mod predict;
+mod stats;
+mod summary;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{Error, Result};
+
+/// Real-time driving-scene segmentation with DSNet, from training to benchmark
+#[derive(Debug, Parser)]
+#[command(name = "dsnet", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a model; without options on drawn street scenes, in about three minutes
+    Train(Box<train::TrainArgs>),
+    /// Score a trained model on a split: IoU of classes, groups and categories
+    Eval(eval::EvalArgs),
+    /// Segment pictures from files and folders
+    Predict(predict::PredictArgs),
+    /// Measure time and memory of inference, or of a training step
+    Bench(bench::BenchArgs),
+    /// List a model's layers with shapes, parameters and cost
+    Summary(summary::SummaryArgs),
+    /// Show class frequencies of a training set, and the α and γ that the loss takes from them
+    Stats(stats::StatsArgs),
+    /// Show what this machine offers: processor, memory, CUDA
+    Doctor(doctor::DoctorArgs),
+}
+
+/// Where the data of a command lies.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Data")]
+struct DataArgs {
+    /// Folder of the dataset (camvid, cityscapes)
+    #[arg(long, value_name = "DIR")]
+    root: Option<std::path::PathBuf>,
+    /// Which Cityscapes labels
+    #[arg(long, value_enum, default_value = "fine")]
+    labels: crate::data::Labels,
+    /// Number of synthetic training scenes
+    #[arg(long, value_name = "N", default_value_t = crate::data::DataSpec::SCENES)]
+    scenes: usize,
+    /// Size of synthetic scenes
+    #[arg(long, value_name = "HxW", default_value_t = crate::data::DataSpec::SCENE_SIZE)]
+    scene_size: crate::train::Size,
+}
+
+impl DataArgs {
+    fn spec(&self, source: crate::data::Source) -> crate::data::DataSpec {
+        crate::data::DataSpec {
+            source,
+            root: self.root.clone(),
+            labels: self.labels,
+            scenes: self.scenes,
+            scene_size: self.scene_size,
+        }
+    }
+}
+
+/// How many threads compute.
+#[derive(Debug, Clone, Args)]
+struct ThreadArgs {
+    /// Threads that compute [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+impl ThreadArgs {
+    fn apply(&self) -> Result<()> {
+        use_threads(self.threads)
+    }
+}
+
+/// Sets the size of the one pool that all computing shares.
+fn use_threads(threads: Option<usize>) -> Result<()> {
+    if threads == Some(0) {
+        return Err(Error::usage("threads must be at least 1"));
+    }
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or_else(cores));
+    pool.build_global().map_err(|e| Error::message(format!("the threads can not be started: {e}")))
+}
+
+/// Prints a value as JSON on standard output.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    println!("{}", to_json(value)?);
+    Ok(())
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string_pretty(value).map_err(|e| Error::message(format!("no JSON of this: {e}")))
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Train(args) => args.run(),
+        Command::Eval(args) => args.run(),
+        Command::Predict(args) => args.run(),
+        Command::Bench(args) => args.run(),
+        Command::Summary(args) => args.run(),
+        Command::Stats(args) => args.run(),
+        Command::Doctor(args) => args.run(),
+    }
+}
+
+/// Runs the program on the process's arguments. Exit code 0 on success, 2 for wrong usage, 1 for other errors.
+pub fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DSNET_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", error.chain());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

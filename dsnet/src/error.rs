@@ -1,0 +1,124 @@
+//! What can go wrong in the program, told with what it was doing.
+
+use std::path::{Path, PathBuf};
+
+/// A `Result` whose error is [`enum@Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the program.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A layer, loss, optimiser or checkpoint.
+    #[error(transparent)]
+    Nn(#[from] nn::Error),
+    /// A dataset or a picture.
+    #[error(transparent)]
+    Data(#[from] datasets::Error),
+    /// A file could not be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was attempted: "read", "write".
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Options that can not work, alone or together.
+    #[error("{0}")]
+    Usage(String),
+    /// Training met a number that is none; see [`crate::train`].
+    #[error("{0}")]
+    NotFinite(String),
+    /// Anything else, in words.
+    #[error("{0}")]
+    Message(String),
+    /// A cause, with what was being done.
+    #[error("{doing}")]
+    While {
+        /// What was being done.
+        doing: String,
+        /// What failed.
+        source: Box<Error>,
+    },
+}
+
+impl Error {
+    /// The system refused to `action` (read, write, …) `path`.
+    pub fn io(action: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Self::Io { action, path: path.as_ref().into(), source }
+    }
+
+    /// Options that can not work.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self::Usage(what.into())
+    }
+
+    /// Anything else, in words.
+    pub fn message(what: impl Into<String>) -> Self {
+        Self::Message(what.into())
+    }
+
+    /// The same error, said to have happened while `doing`.
+    pub fn during(self, doing: impl Into<String>) -> Self {
+        Self::While { doing: doing.into(), source: Box::new(self) }
+    }
+
+    /// What a shell is told: 2 for options that can not work, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage(_) => 2,
+            Error::While { source, .. } => source.exit_code(),
+            Error::Nn(_)
+            | Error::Data(_)
+            | Error::Io { .. }
+            | Error::NotFinite(_)
+            | Error::Message(_) => 1,
+        }
+    }
+
+    /// The message, followed by each cause that says something new, on lines of their own.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let message = error.to_string();
+            // Transparent and formatted-in causes repeat what their wrapper says.
+            if !text.contains(&message) {
+                text.push_str("\n  because: ");
+                text.push_str(&message.replace('\n', "\n  "));
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl From<tensor::Error> for Error {
+    fn from(e: tensor::Error) -> Self {
+        Self::Nn(e.into())
+    }
+}
+
+impl From<autograd::Error> for Error {
+    fn from(e: autograd::Error) -> Self {
+        Self::Nn(e.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chain_names_every_cause_once() {
+        let io = std::io::Error::other("disk full");
+        let error = Error::io("write", "runs/a", io).during("saving a checkpoint");
+        assert_eq!(error.chain(), "saving a checkpoint\n  because: cannot write runs/a\n  because: disk full");
+        assert_eq!(error.exit_code(), 1);
+        assert_eq!(Error::usage("no").during("checking options").exit_code(), 2);
+        let shape = tensor::Error::value("bincount", "9 is too large");
+        assert_eq!(Error::from(shape).chain(), "bincount: 9 is too large");
+    }
+}

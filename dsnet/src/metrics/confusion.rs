@@ -1,0 +1,163 @@
+//! The confusion matrix.
+
+use crate::{Error, Result};
+
+/// How often each class was predicted at pixels of each true class. Pixels whose truth is 255 (ignored) are
+/// left out; predictions of no class (255) are counted in a column of their own, so that they cost recall.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confusion {
+    classes: usize,
+    /// `[classes][classes + 1]`; the last column counts predictions of no class.
+    counts: Vec<i64>,
+}
+
+impl Confusion {
+    /// An empty matrix.
+    pub fn new(classes: usize) -> Self {
+        Self { classes, counts: vec![0; classes * (classes + 1)] }
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Pixels of true class `truth` that were predicted as `predicted`; `classes()` stands for no class.
+    pub fn count(&self, truth: usize, predicted: usize) -> i64 {
+        self.counts[truth * (self.classes + 1) + predicted]
+    }
+
+    /// Number of pixels counted.
+    pub fn total(&self) -> i64 {
+        self.counts.iter().sum()
+    }
+
+    /// Counts pixels: true and predicted train ids in the same order, 255 for none.
+    ///
+    /// # Errors
+    /// Where lengths differ, or an id is neither a class nor 255 (nothing is counted then).
+    pub fn add(&mut self, truth: &[u8], predicted: &[u8]) -> Result<()> {
+        if truth.len() != predicted.len() {
+            return Err(Error::message(format!(
+                "{} pixels of truth cannot be compared with {} predicted ones",
+                truth.len(),
+                predicted.len()
+            )));
+        }
+        // All 256 × 256 pairs are counted first: no branch for each pixel.
+        let mut pairs = vec![0u32; 1 << 16];
+        let mut found = vec![0i64; self.counts.len()];
+        for (truth, predicted) in truth.chunks(1 << 30).zip(predicted.chunks(1 << 30)) {
+            for (&t, &p) in truth.iter().zip(predicted) {
+                pairs[usize::from(t) << 8 | usize::from(p)] += 1;
+            }
+            for (at, n) in pairs.iter_mut().enumerate().filter(|(_, n)| **n > 0) {
+                let n = std::mem::take(n);
+                let (t, p) = (at >> 8, at & 255);
+                for (id, what) in [(t, "true"), (p, "predicted")] {
+                    if id >= self.classes && id != 255 {
+                        return Err(Error::message(format!(
+                            "a {what} class is {id}, but there are {} classes (and 255 for none)",
+                            self.classes
+                        )));
+                    }
+                }
+                if t != 255 {
+                    found[t * (self.classes + 1) + p.min(self.classes)] += i64::from(n);
+                }
+            }
+        }
+        self.counts.iter_mut().zip(found).for_each(|(sum, n)| *sum += n);
+        Ok(())
+    }
+
+    /// Adds the counts of another matrix.
+    ///
+    /// # Errors
+    /// Where the number of classes differs.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        if self.classes != other.classes {
+            return Err(Error::message(format!(
+                "confusion matrices of {} and {} classes cannot be added",
+                self.classes, other.classes
+            )));
+        }
+        self.counts.iter_mut().zip(&other.counts).for_each(|(a, b)| *a += b);
+        Ok(())
+    }
+
+    /// The matrix of groups of classes: class `i` belongs to group `group[i]`.
+    pub fn grouped(&self, group: &[usize], groups: usize) -> Self {
+        let mut out = Self::new(groups);
+        for truth in 0..self.classes {
+            for predicted in 0..=self.classes {
+                let column = group.get(predicted).copied().unwrap_or(groups);
+                out.counts[group[truth] * (groups + 1) + column] += self.count(truth, predicted);
+            }
+        }
+        out
+    }
+
+    /// IoU = TP / (TP + FP + FN) of each class; `None` where a class neither occurs nor is predicted.
+    pub fn iou(&self) -> Vec<Option<f64>> {
+        let column = |p: usize| (0..self.classes).map(|t| self.count(t, p)).sum::<i64>();
+        (0..self.classes)
+            .map(|c| {
+                let hit = self.count(c, c);
+                let row: i64 = (0..=self.classes).map(|p| self.count(c, p)).sum();
+                let union = row + column(c) - hit;
+                (union > 0).then(|| hit as f64 / union as f64)
+            })
+            .collect()
+    }
+
+    /// Share of the counted pixels that were predicted right; `None` where there are none.
+    pub fn pixel_accuracy(&self) -> Option<f64> {
+        let hits: i64 = (0..self.classes).map(|c| self.count(c, c)).sum();
+        (self.total() > 0).then(|| hits as f64 / self.total() as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand: truth 0 0 0 1 1 2 ignored, predicted 0 0 1 1 none 1 0.
+    fn example() -> Confusion {
+        let mut c = Confusion::new(4);
+        c.add(&[0, 0, 0, 1, 1, 2, 255], &[0, 0, 1, 1, 255, 1, 0]).unwrap();
+        c
+    }
+
+    #[test]
+    fn hand_checked_figures() {
+        let c = example();
+        assert_eq!(c.total(), 6);
+        assert_eq!((c.count(0, 0), c.count(0, 1), c.count(1, 4), c.count(2, 1)), (2, 1, 1, 1));
+        // 0: 2 / (2 + 0 + 1); 1: 1 / (1 + 2 + 1); 2: 0 / 1; 3 never occurs.
+        assert_eq!(c.iou(), [Some(2.0 / 3.0), Some(0.25), Some(0.0), None]);
+        assert_eq!(c.pixel_accuracy(), Some(0.5));
+        assert_eq!(Confusion::new(2).pixel_accuracy(), None);
+    }
+
+    #[test]
+    fn groups_forgive_confusion_within() {
+        let c = example().grouped(&[0, 0, 1, 1], 2);
+        // Group 0: five pixels of truth, four of them hit, one predicted as nothing, one false alarm.
+        assert_eq!((c.count(0, 0), c.count(0, 2), c.count(1, 0)), (4, 1, 1));
+        assert_eq!(c.iou(), [Some(4.0 / 6.0), Some(0.0)]);
+    }
+
+    #[test]
+    fn sums_and_refusals() {
+        let mut c = example();
+        c.merge(&example()).unwrap();
+        assert_eq!((c.total(), c.count(0, 0)), (12, 4));
+        assert!(c.merge(&Confusion::new(3)).is_err());
+        assert!(c.add(&[0], &[]).is_err());
+        let message = c.add(&[0, 4], &[0, 0]).unwrap_err().to_string();
+        assert!(message.contains("true class is 4"), "{message}");
+        assert!(c.add(&[0], &[17]).unwrap_err().to_string().contains("predicted class is 17"));
+        assert_eq!(c.total(), 12, "a refused call counts nothing");
+    }
+}

@@ -1,0 +1,178 @@
+//! The network (the paper's Table 2), and with the encoding head that it has in training alone.
+
+use autograd::Var;
+use nn::{
+    ConvTranspose2d, ConvTranspose2dConfig, Ctx, Encoding, EncodingConfig, Init, Initializer, Module, Result,
+    Visitor, visit_child,
+};
+
+use super::{
+    DsNetConfig,
+    units::{Basic, Down, InitUnit, Up},
+};
+
+/// DSNet: images `[N, 3, H, W]` to class logits `[N, classes, H, W]`, H and W multiples of 8.
+#[derive(Debug, Clone)]
+pub struct DsNet {
+    config: DsNetConfig,
+    init: InitUnit,
+    down1: Down,
+    stage2: Vec<Basic>,
+    down2: Down,
+    stage3: Vec<Basic>,
+    up4: Up,
+    stage4: Basic,
+    up5: Up,
+    stage5: Basic,
+    full: ConvTranspose2d,
+}
+
+/// Sees each unit's result, by the unit's name.
+type Probe<'a> = &'a mut dyn FnMut(&str, &Var) -> Result<()>;
+
+impl DsNet {
+    /// A net of this shape with He-normal weights.
+    ///
+    /// # Errors
+    /// Where the shape makes no net (no classes, fewer than 4 channels).
+    pub fn new(config: &DsNetConfig, init: &Initializer) -> Result<Self> {
+        let [a, b, c] = config.channels;
+        let units = |name: &str, channels: usize, dilations: &[usize]| -> Result<Vec<Basic>> {
+            let unit = |(i, &d): (usize, &usize)| {
+                Basic::new(channels, d, &init.scope(name).scope(i.to_string()))
+            };
+            dilations.iter().enumerate().map(unit).collect()
+        };
+        let full = ConvTranspose2dConfig::new(a, config.classes, 2).stride(2).bias(true);
+        Ok(Self {
+            init: InitUnit::new(a, &init.scope("init"))?,
+            down1: Down::new(a, b, &init.scope("down1"))?,
+            stage2: units("stage2", b, &vec![1; config.n64])?,
+            down2: Down::new(b, c, &init.scope("down2"))?,
+            stage3: units("stage3", c, &config.dilations)?,
+            up4: Up::new(c, b, &init.scope("up4"))?,
+            stage4: Basic::new(b, 1, &init.scope("stage4"))?,
+            up5: Up::new(b, a, &init.scope("up5"))?,
+            stage5: Basic::new(a, 1, &init.scope("stage5"))?,
+            full: full.init(Init::HE_NORMAL).build(&init.scope("full"))?,
+            config: config.clone(),
+        })
+    }
+
+    /// Its shape.
+    pub fn config(&self) -> &DsNetConfig {
+        &self.config
+    }
+
+    /// Logits, and the encoder's features (the head's input) `[N, channels[2], H/8, W/8]`.
+    ///
+    /// # Errors
+    /// Where the images do not fit, with the path of the layer.
+    pub fn run(&self, images: &Var, ctx: &Ctx) -> Result<(Var, Var)> {
+        self.run_probed(images, ctx, &mut |_, _| Ok(()))
+    }
+
+    /// As [`DsNet::run`]; `probe` sees the result of each unit, in order.
+    pub(crate) fn run_probed(&self, images: &Var, ctx: &Ctx, probe: Probe) -> Result<(Var, Var)> {
+        let mut seen = |name: &str, x: Var| -> Result<Var> {
+            probe(name, &x)?;
+            Ok(x)
+        };
+        let x = seen("init", ctx.call("init", &self.init, images)?)?;
+        let (x, index1) = ctx.scope("down1", || self.down1.forward_indexed(&x, ctx))?;
+        let mut x = seen("down1", x)?;
+        for (i, unit) in self.stage2.iter().enumerate() {
+            let name = format!("stage2.{i}");
+            x = seen(&name, ctx.call(&name, unit, &x)?)?;
+        }
+        let (x, index2) = ctx.scope("down2", || self.down2.forward_indexed(&x, ctx))?;
+        let mut x = seen("down2", x)?;
+        for (i, unit) in self.stage3.iter().enumerate() {
+            let name = format!("stage3.{i}");
+            x = seen(&name, ctx.call(&name, unit, &x)?)?;
+        }
+        let features = x;
+        let x = seen("up4", ctx.scope("up4", || self.up4.forward(&features, &index2, ctx))?)?;
+        let x = seen("stage4", ctx.call("stage4", &self.stage4, &x)?)?;
+        let x = seen("up5", ctx.scope("up5", || self.up5.forward(&x, &index1, ctx))?)?;
+        let x = seen("stage5", ctx.call("stage5", &self.stage5, &x)?)?;
+        let logits = seen("full", ctx.call("full", &self.full, &x)?)?;
+        Ok((logits, features))
+    }
+}
+
+impl Module for DsNet {
+    fn forward(&self, images: &Var, ctx: &Ctx) -> Result<Var> {
+        Ok(self.run(images, ctx)?.0)
+    }
+
+    fn visit(&self, visitor: &mut dyn Visitor) {
+        visit_child(visitor, "init", &self.init);
+        visit_child(visitor, "down1", &self.down1);
+        visit_all(visitor, "stage2", &self.stage2);
+        visit_child(visitor, "down2", &self.down2);
+        visit_all(visitor, "stage3", &self.stage3);
+        visitor.enter("up4");
+        self.up4.visit(visitor);
+        visitor.leave();
+        visit_child(visitor, "stage4", &self.stage4);
+        visitor.enter("up5");
+        self.up5.visit(visitor);
+        visitor.leave();
+        visit_child(visitor, "stage5", &self.stage5);
+        visit_child(visitor, "full", &self.full);
+    }
+}
+
+fn visit_all(visitor: &mut dyn Visitor, name: &str, units: &[Basic]) {
+    visitor.enter(name);
+    for (i, unit) in units.iter().enumerate() {
+        visit_child(visitor, &i.to_string(), unit);
+    }
+    visitor.leave();
+}
+
+/// DSNet as it is trained: with the semantic encoding head, where the loss wants one. Its parameters are those of the
+/// net under the same names, and those of the head below `enc`.
+#[derive(Debug, Clone)]
+pub struct TrainableDsNet {
+    /// The net.
+    pub net: DsNet,
+    /// From the encoder's features to "is class i in this image", `[N, classes]`.
+    pub enc: Option<Encoding>,
+}
+
+impl TrainableDsNet {
+    /// A net and, if `head`, the encoding head.
+    ///
+    /// # Errors
+    /// As [`DsNet::new`].
+    pub fn new(config: &DsNetConfig, head: bool, init: &Initializer) -> Result<Self> {
+        let enc = EncodingConfig::new(config.channels[2], config.classes).codewords(config.codewords);
+        let enc = head.then(|| enc.build(&init.scope("enc"))).transpose()?;
+        Ok(Self { net: DsNet::new(config, init)?, enc })
+    }
+
+    /// Class logits `[N, classes, H, W]`, and the head's logits `[N, classes]` where there is one.
+    ///
+    /// # Errors
+    /// Where the images do not fit, with the path of the layer.
+    pub fn forward_train(&self, images: &Var, ctx: &Ctx) -> Result<(Var, Option<Var>)> {
+        let (logits, features) = self.net.run(images, ctx)?;
+        let enc = self.enc.as_ref().map(|enc| ctx.call("enc", enc, &features)).transpose()?;
+        Ok((logits, enc))
+    }
+}
+
+impl Module for TrainableDsNet {
+    fn forward(&self, images: &Var, ctx: &Ctx) -> Result<Var> {
+        self.net.forward(images, ctx)
+    }
+
+    fn visit(&self, visitor: &mut dyn Visitor) {
+        self.net.visit(visitor);
+        if let Some(enc) = &self.enc {
+            visit_child(visitor, "enc", enc);
+        }
+    }
+}

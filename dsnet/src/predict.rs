@@ -1,0 +1,153 @@
+//! Segmenting pictures from files.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use datasets::{Classes, Image, LabelMap, Normalization, render};
+
+use crate::{Error, Result, infer, model::DsNet, pictures::OPACITY};
+
+/// What is written for each picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Class colours over the picture.
+    Overlay,
+    /// Ids as in the dataset's own label files, 8-bit grey.
+    LabelIds,
+    /// Class colours alone.
+    Color,
+}
+
+impl Form {
+    /// End of the names of written files.
+    fn suffix(self) -> &'static str {
+        match self {
+            Form::Overlay => "_overlay.png",
+            Form::LabelIds => "_labelIds.png",
+            Form::Color => "_color.png",
+        }
+    }
+}
+
+/// A picture to segment and where its results go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The picture.
+    pub input: PathBuf,
+    /// Path of its results within the output folder, without suffix.
+    pub stem: PathBuf,
+}
+
+fn is_picture(path: &Path) -> bool {
+    let end = path.extension().and_then(|e| e.to_str()).map(str::to_lowercase);
+    matches!(end.as_deref(), Some("png" | "jpg" | "jpeg"))
+}
+
+/// The pictures named by `inputs`: files as they are, of folders every PNG and JPEG, also in folders below, in order
+/// of their names. Results of a folder keep its structure.
+///
+/// # Errors
+/// Where an input does not exist, a folder holds no picture, or two pictures would be written to one name.
+pub fn jobs(inputs: &[PathBuf]) -> Result<Vec<Job>> {
+    let mut jobs = Vec::new();
+    for input in inputs {
+        if input.is_dir() {
+            let before = jobs.len();
+            walk(input, Path::new(""), &mut jobs)?;
+            if jobs.len() == before {
+                return Err(Error::message(format!("{} holds no PNG or JPEG picture", input.display())));
+            }
+        } else if input.is_file() {
+            jobs.push(Job { input: input.clone(), stem: input.file_stem().unwrap_or_default().into() });
+        } else {
+            return Err(Error::message(format!("{}: there is no such file or folder", input.display())));
+        }
+    }
+    let mut taken: HashMap<&Path, &Path> = HashMap::new();
+    for job in &jobs {
+        if let Some(other) = taken.insert(&job.stem, &job.input) {
+            return Err(Error::message(format!(
+                "{} and {} would be written to the same name {}; predict them into different folders",
+                other.display(),
+                job.input.display(),
+                job.stem.display()
+            )));
+        }
+    }
+    Ok(jobs)
+}
+
+fn walk(folder: &Path, below: &Path, jobs: &mut Vec<Job>) -> Result<()> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io("list", folder, e))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            walk(&path, &below.join(path.file_name().unwrap_or_default()), jobs)?;
+        } else if is_picture(&path) {
+            let stem = below.join(path.file_stem().unwrap_or_default());
+            jobs.push(Job { input: path, stem });
+        }
+    }
+    Ok(())
+}
+
+/// Segments one picture of any size and writes its results below `out`; returns their paths.
+///
+/// # Errors
+/// Where the picture can not be read or a result not be written.
+pub fn predict(
+    model: &DsNet,
+    job: &Job,
+    classes: &Classes,
+    normalization: &Normalization,
+    out: &Path,
+    forms: &[Form],
+) -> Result<Vec<PathBuf>> {
+    let image = Image::read(&job.input)?;
+    let found = infer::segment(model, &image, normalization)?;
+    let mut written = Vec::with_capacity(forms.len());
+    for &form in forms {
+        let mut name = out.join(&job.stem).into_os_string();
+        name.push(form.suffix());
+        let path = PathBuf::from(name);
+        write(&image, &found, classes, form, &path)?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+fn write(image: &Image, found: &LabelMap, classes: &Classes, form: Form, path: &Path) -> Result<()> {
+    match form {
+        Form::Overlay => render::overlay(image, found, classes, OPACITY)?.save_png(path)?,
+        Form::LabelIds => render::label_ids(found, classes)?.save_png(path)?,
+        Form::Color => render::colorize(found, classes).save_png(path)?,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_walked_and_clashes_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir_all(at("in/sub")).unwrap();
+        for name in ["in/b.JPG", "in/a.png", "in/notes.txt", "in/sub/a.png", "c.png", "in/a.jpeg"] {
+            std::fs::write(at(name), b"").unwrap();
+        }
+        let error = jobs(&[at("in")]).unwrap_err().to_string();
+        assert!(error.contains("a.jpeg") && error.contains("a.png"), "{error}");
+        std::fs::remove_file(at("in/a.jpeg")).unwrap();
+        let found = jobs(&[at("in"), at("c.png")]).unwrap();
+        let stems: Vec<_> = found.iter().map(|j| j.stem.to_str().unwrap()).collect();
+        assert_eq!(stems, ["a", "b", "sub/a", "c"]);
+        assert!(jobs(&[at("nothing")]).is_err());
+        std::fs::create_dir(at("empty")).unwrap();
+        assert!(jobs(&[at("empty")]).unwrap_err().to_string().contains("no PNG or JPEG"));
+    }
+}

@@ -1,0 +1,236 @@
+//! The settings of a run, with nothing left open: options that were given, defaults of the dataset for the others.
+
+use std::path::PathBuf;
+
+use super::{
+    OptimizerKind, TrainOptions,
+    values::{Crop, Fall, Loss, Scales, Size},
+};
+use crate::{
+    Error, Result,
+    data::{DataSpec, Labels, Source},
+    model,
+};
+
+/// Everything that decides what a run does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainConfig {
+    /// The data.
+    pub data: DataSpec,
+    /// Window cut out of each training sample.
+    pub crop: Crop,
+    /// Random resizing before the crop.
+    pub scales: Scales,
+    /// Whether half of the training samples are mirrored.
+    pub flip: bool,
+    /// Loading threads.
+    pub workers: usize,
+    /// Name of the model, as in [`model::names`].
+    pub model: String,
+    /// Checkpoint with the first weights.
+    pub init: Option<PathBuf>,
+    /// What is minimised.
+    pub loss: Loss,
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// Samples per step.
+    pub batch: usize,
+    /// The optimiser.
+    pub optimizer: OptimizerKind,
+    /// Highest learning rate.
+    pub lr: f64,
+    /// How the learning rate falls.
+    pub schedule: Fall,
+    /// Steps over which the learning rate rises.
+    pub warmup: usize,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Largest norm of the gradient, where there is a limit.
+    pub clip: Option<f64>,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Steps between two checkpoints.
+    pub save_every: usize,
+    /// Epochs between two evaluations.
+    pub eval_every: usize,
+    /// Sample pictures at the end.
+    pub samples: usize,
+}
+
+/// What differs by dataset when nothing is said.
+struct Defaults {
+    crop: &'static str,
+    scales: &'static str,
+    epochs: usize,
+}
+
+fn defaults(source: Source) -> Defaults {
+    match source {
+        Source::Synthetic => Defaults { crop: "none", scales: "1", epochs: 6 },
+        Source::Camvid => Defaults { crop: "360x480", scales: "0.75..1.5", epochs: 40 },
+        // Section IV: crops of 800 × 800 at scales {0.5, 1.0}, 120 epochs.
+        Source::Cityscapes => Defaults { crop: "800x800", scales: "0.5,1.0", epochs: 120 },
+    }
+}
+
+impl TrainOptions {
+    /// These options with the default of each that was not given (the run folder and starting weights have none).
+    ///
+    /// # Errors
+    /// Never for options that this program accepts; the texts of defaults are read like those of users.
+    pub fn with_defaults(self) -> Result<Self> {
+        let source = self.data.unwrap_or(Source::Synthetic);
+        let Defaults { crop, scales, epochs } = defaults(source);
+        let optimizer = self.optimizer.unwrap_or(OptimizerKind::Adam);
+        let lr = match optimizer {
+            OptimizerKind::Adam | OptimizerKind::Adamw => 1e-3,
+            OptimizerKind::Sgd => 2e-2,
+        };
+        let synthetic = source == Source::Synthetic;
+        Ok(self.or(Self {
+            data: Some(source),
+            labels: (source == Source::Cityscapes).then_some(Labels::Fine),
+            scenes: synthetic.then_some(DataSpec::SCENES),
+            scene_size: synthetic.then_some(DataSpec::SCENE_SIZE),
+            crop: Some(crop.parse().map_err(Error::usage)?),
+            scales: Some(scales.parse().map_err(Error::usage)?),
+            flip: Some(true),
+            workers: Some(1),
+            model: Some("dsnet-1.0".into()),
+            loss: Some("owfl+sel".parse().map_err(Error::usage)?),
+            epochs: Some(epochs),
+            batch: Some(4),
+            optimizer: Some(optimizer),
+            lr: Some(lr),
+            schedule: Some("poly".parse().map_err(Error::usage)?),
+            warmup: Some(0),
+            weight_decay: Some(2e-4),
+            clip: Some(0.0),
+            seed: Some(0),
+            save_every: Some(50),
+            eval_every: Some(1),
+            samples: Some(6),
+            ..Self::default()
+        }))
+    }
+
+    /// The settings that these options ask for.
+    ///
+    /// # Errors
+    /// Where options can not work, or not together.
+    pub fn resolve(&self) -> Result<TrainConfig> {
+        let o = self.clone().with_defaults()?;
+        let missing = |name: &str| Error::usage(format!("the option {name} has no value"));
+        macro_rules! get {
+            ($name:ident) => {
+                o.$name.clone().ok_or_else(|| missing(stringify!($name)))?
+            };
+        }
+        let (source, seed) = (get!(data), get!(seed));
+        let config = TrainConfig {
+            data: DataSpec {
+                source,
+                root: o.root.clone(),
+                labels: o.labels.unwrap_or(Labels::Fine),
+                scenes: o.scenes.unwrap_or(DataSpec::SCENES),
+                scene_size: o.scene_size.unwrap_or(DataSpec::SCENE_SIZE),
+            },
+            crop: get!(crop),
+            scales: get!(scales),
+            flip: get!(flip),
+            workers: get!(workers),
+            model: get!(model),
+            init: o.init.clone(),
+            loss: get!(loss),
+            epochs: get!(epochs),
+            batch: get!(batch),
+            optimizer: get!(optimizer),
+            lr: get!(lr),
+            schedule: get!(schedule),
+            warmup: get!(warmup),
+            weight_decay: get!(weight_decay),
+            clip: Some(get!(clip)).filter(|&c| c != 0.0),
+            seed,
+            save_every: get!(save_every),
+            eval_every: get!(eval_every),
+            samples: get!(samples),
+        };
+        config.check()?;
+        if source != Source::Synthetic && (o.scenes.is_some() || o.scene_size.is_some()) {
+            return Err(Error::usage("scenes and scene-size are options of the synthetic data"));
+        }
+        if source != Source::Cityscapes && o.labels.is_some() {
+            return Err(Error::usage("labels (fine or coarse) is an option of the cityscapes data"));
+        }
+        Ok(config)
+    }
+}
+
+impl TrainConfig {
+    fn check(&self) -> Result<()> {
+        self.data.check()?;
+        model::config(&self.model, 1)?;
+        for (name, value) in [
+            ("epochs", self.epochs),
+            ("batch", self.batch),
+            ("workers", self.workers),
+            ("save-every", self.save_every),
+            ("eval-every", self.eval_every),
+        ] {
+            if value == 0 {
+                return Err(Error::usage(format!("{name} must be at least 1")));
+            }
+        }
+        for (name, value, least) in [
+            ("lr", self.lr, f64::MIN_POSITIVE),
+            ("weight-decay", self.weight_decay, 0.0),
+            ("clip", self.clip.unwrap_or(0.0), 0.0),
+        ] {
+            if !value.is_finite() || value < least {
+                return Err(Error::usage(format!("{name} can not be {value}")));
+            }
+        }
+        if let Crop(Some(Size { height, width })) = self.crop
+            && (!height.is_multiple_of(8) || !width.is_multiple_of(8))
+        {
+            let up = |n: usize| n.next_multiple_of(8);
+            let (h, w) = (up(height), up(width));
+            return Err(Error::usage(format!(
+                "crop {height}x{width}: height and width must be multiples of 8, as {h}x{w}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_given_is_a_complete_run() {
+        let all = TrainOptions::default().with_defaults().unwrap();
+        let c = all.resolve().unwrap();
+        assert_eq!((c.data.source, c.model.as_str(), c.batch), (Source::Synthetic, "dsnet-1.0", 4));
+        // What a run folder stores gives the same settings again.
+        let stored = TrainOptions::parse(&all.to_toml().unwrap()).unwrap();
+        assert_eq!(stored.resolve().unwrap(), c);
+    }
+
+    #[test]
+    fn impossible_options_are_refused() {
+        for (text, part) in [
+            ("batch = 0", "batch must be at least 1"),
+            ("lr = -1.0", "lr can not be -1"),
+            ("crop = \"100x64\"", "as 104x64"),
+            ("model = \"dsnet-3\"", "dsnet-2.0"),
+            ("data = \"camvid\"", "--root"),
+            ("labels = \"coarse\"", "cityscapes"),
+            ("data = \"camvid\"\nroot = \"x\"\nscenes = 3", "synthetic"),
+        ] {
+            let error = TrainOptions::parse(text).unwrap().resolve().unwrap_err();
+            assert!(error.to_string().contains(part), "{text}: {error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}

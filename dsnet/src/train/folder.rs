@@ -1,0 +1,144 @@
+//! A run folder: settings, log, checkpoints, sample pictures. Every file is written beside its name and renamed,
+//! so that a kill at any moment leaves the last good one.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use nn::checkpoint::write_atomically;
+
+use super::TrainOptions;
+use crate::{Error, Result};
+
+/// Where a run keeps what.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The settings, as `train --config` reads them.
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// The log: one JSON object in each line.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log.jsonl")
+    }
+
+    /// The last checkpoint: everything that going on needs.
+    pub fn last(&self) -> PathBuf {
+        self.path.join("last.safetensors")
+    }
+
+    /// The weights with the best validation mIoU.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    /// Pictures of predictions.
+    pub fn samples(&self) -> PathBuf {
+        self.path.join("samples")
+    }
+
+    /// A folder for a new run: `out` where given, else the first free `runs/<name>-<number>`.
+    ///
+    /// # Errors
+    /// Where `out` holds a run already, or the folder can not be made.
+    pub fn create(out: Option<&Path>, name: &str, options: &TrainOptions) -> Result<Self> {
+        let path = match out {
+            Some(path) => path.to_owned(),
+            None => free(Path::new("runs"), name),
+        };
+        let folder = Self { path };
+        if folder.config().exists() {
+            return Err(Error::usage(format!(
+                "{} holds a run already; go on with it by --resume, or choose another --out",
+                folder.path.display()
+            )));
+        }
+        fs::create_dir_all(&folder.path).map_err(|e| Error::io("make the folder", &folder.path, e))?;
+        let text = options.to_toml()?;
+        let text = format!("# Settings of this run; `dsnet train --config` reads them.\n{text}");
+        write_atomically(&folder.config(), text.as_bytes())?;
+        Ok(folder)
+    }
+
+    /// The folder of a run to go on with: `out` where given, else the newest below `runs/`; and its settings.
+    ///
+    /// # Errors
+    /// Where there is none, or its settings can not be read.
+    pub fn reopen(out: Option<&Path>) -> Result<(Self, TrainOptions)> {
+        let path = match out {
+            Some(path) => path.to_owned(),
+            None => newest(Path::new("runs")).ok_or_else(|| {
+                Error::usage("there is no run below runs/ to go on with; name its folder by --out")
+            })?,
+        };
+        let folder = Self { path };
+        if !folder.config().exists() {
+            let what = format!("{} holds no run to go on with (no config.toml)", folder.path.display());
+            return Err(Error::usage(what));
+        }
+        let options = TrainOptions::read(&folder.config())?;
+        Ok((folder, options))
+    }
+}
+
+/// The first `<name>-<number>` in `parent` that does not exist.
+fn free(parent: &Path, name: &str) -> PathBuf {
+    let mut numbered = (1u32..).map(|n| parent.join(format!("{name}-{n}")));
+    numbered.find(|path| !path.exists()).unwrap_or_else(|| parent.join(name))
+}
+
+/// The folder in `parent` whose settings or checkpoint changed last.
+fn newest(parent: &Path) -> Option<PathBuf> {
+    let folders = fs::read_dir(parent).ok()?.flatten().map(|entry| entry.path());
+    let time = |path: &Path| {
+        let time = |name: &str| fs::metadata(path.join(name)).and_then(|m| m.modified()).ok();
+        time("last.safetensors").or_else(|| time("config.toml"))
+    };
+    let dated = folders.filter_map(|path| time(&path).map(|t| (t, path)));
+    dated.max().map(|(_, path)| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_never_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("a");
+        let options = TrainOptions { epochs: Some(3), ..Default::default() };
+        let folder = RunFolder::create(Some(&out), "x", &options).unwrap();
+        assert!(folder.config().exists());
+        let error = RunFolder::create(Some(&out), "x", &options).unwrap_err();
+        assert!(error.to_string().contains("--resume"), "{error}");
+        let (again, stored) = RunFolder::reopen(Some(&out)).unwrap();
+        assert_eq!((again.path(), stored), (out.as_path(), options));
+        assert!(RunFolder::reopen(Some(&dir.path().join("b"))).is_err());
+    }
+
+    #[test]
+    fn default_folders_are_numbered_and_the_newest_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(free(dir.path(), "run"), dir.path().join("run-1"));
+        for n in [1, 2] {
+            let out = dir.path().join(format!("run-{n}"));
+            RunFolder::create(Some(&out), "", &TrainOptions::default()).unwrap();
+        }
+        assert_eq!(free(dir.path(), "run"), dir.path().join("run-3"));
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+        let last = fs::File::create(dir.path().join("run-1/last.safetensors")).unwrap();
+        last.set_modified(later).unwrap();
+        assert_eq!(newest(dir.path()), Some(dir.path().join("run-1")));
+    }
+}

@@ -1,0 +1,133 @@
+//! Stopping at the first number that is none, with the name of the layer that it came from.
+
+use autograd::Var;
+use nn::{Ctx, Error as NnError, Module, optim::Gradient, parameters};
+use tensor::{Tensor, rng::Key};
+
+use super::StepLoss;
+use crate::{Error, Result, model::TrainableDsNet};
+
+fn finite(t: &Tensor) -> bool {
+    // What can not be read is looked at no further: this only words a message.
+    t.to_f64_vec().is_ok_and(|v| v.iter().all(|x| x.is_finite()))
+}
+
+/// What to say of a loss that is NaN or infinite: the forward pass is done again, unit by unit.
+pub(super) fn loss(model: &TrainableDsNet, images: &Tensor, loss: StepLoss) -> Error {
+    let place = source(model, images).unwrap_or_else(|| {
+        "every layer's result is finite: it arises in the loss itself (logits too large?)".into()
+    });
+    let sel = loss.sel.map_or(String::new(), |v| format!(", semantic encoding loss {v}"));
+    Error::NotFinite(format!("the loss is {} (pixel loss {}{sel}): {place}", loss.total, loss.pixel))
+}
+
+/// The first place in a forward pass where a number is NaN or infinite.
+fn source(model: &TrainableDsNet, images: &Tensor) -> Option<String> {
+    if !finite(images) {
+        return Some("the images hold NaN or infinite values".into());
+    }
+    if let Some((name, _)) = parameters(model).into_iter().find(|(_, p)| !finite(&p.value())) {
+        return Some(format!("the weight {name} is NaN or infinite"));
+    }
+    let mut place = None;
+    let mut probe = |name: &str, x: &Var| {
+        if place.is_none() && !finite(x.tensor()) {
+            place = Some(format!("it arises in the layer {name}"));
+        }
+        Ok(())
+    };
+    let ctx = Ctx::train(Key::default());
+    let run = model.net.run_probed(&ctx.input(images.clone()), &ctx, &mut probe);
+    let head = run.ok().and_then(|(_, features)| {
+        let enc = model.enc.as_ref()?.forward(&features, &ctx).ok()?;
+        (!finite(enc.tensor())).then(|| "it arises in the layer enc".to_owned())
+    });
+    place.or(head)
+}
+
+/// Fails where a gradient is NaN or infinite. Backward runs from the last layer to the first, so the layer named is
+/// the last one in the model with such a gradient: where it arose.
+pub(super) fn gradients(grads: &[Gradient]) -> Result<()> {
+    match nn::optim::check_finite(grads) {
+        Ok(()) => Ok(()),
+        Err(NnError::NonFinite { .. }) => {
+            let is_bad = |g: &&Gradient| !finite(&g.value);
+            let count = grads.iter().filter(is_bad).count();
+            let last = grads.iter().rev().find(is_bad).map_or("", |g| g.name.as_str());
+            let layer = last.rsplit_once('.').map_or(last, |(layer, _)| layer);
+            Err(Error::NotFinite(format!(
+                "the gradient of {last} is NaN or infinite (layer {layer}, the first that backward reached; {count} of \
+                 {} gradients are affected)",
+                grads.len()
+            )))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nn::Initializer;
+    use tensor::DType;
+
+    use super::*;
+    use crate::{
+        model,
+        train::{Learner, OptimizerKind},
+    };
+
+    fn learner() -> Learner {
+        let shape = model::config("dsnet-tiny", 3).unwrap();
+        let loss = "owfl+sel".parse().unwrap();
+        Learner::with(&shape, loss, &[0.7, 0.2, 0.1], OptimizerKind::Adam, 1e-3, 1).unwrap()
+    }
+
+    fn batch() -> (Tensor, Tensor) {
+        let noise = tensor::ops::Distribution::Normal { mean: 0.0, std: 1.0 };
+        let images = Tensor::random(noise, &[2, 3, 16, 16], DType::F32, Key::new(1, 2)).unwrap();
+        let labels = (0..512).map(|i| (i % 3) as u8).collect();
+        (images, Tensor::from_vec(labels, &[2, 16, 16]).unwrap())
+    }
+
+    fn set(model: &TrainableDsNet, name: &str, value: f64) {
+        let all = parameters(model);
+        let param = &all.iter().find(|(n, _)| n == name).unwrap().1;
+        param.set(Tensor::full(value, param.value().dims(), DType::F32).unwrap());
+    }
+
+    #[test]
+    fn a_good_step_passes() {
+        let mut l = learner();
+        let (images, labels) = batch();
+        let first = l.step(&images, &labels, Key::default(), 1.0).unwrap();
+        assert!((first.total - first.pixel - first.sel.unwrap()).abs() < 1e-6);
+        let mut last = first;
+        for _ in 0..20 {
+            last = l.step(&images, &labels, Key::default(), 1.0).unwrap();
+        }
+        assert!(last.total < first.total, "{first:?} {last:?}");
+    }
+
+    #[test]
+    fn the_place_is_named() {
+        let (images, labels) = batch();
+        let message = |name: &str, value: f64| {
+            let mut l = learner();
+            set(&l.model, name, value);
+            l.step(&images, &labels, Key::default(), 1.0).unwrap_err().to_string()
+        };
+        let nan = message("up4.right.1.0.weight", f64::NAN);
+        assert!(nan.contains("the weight up4.right.1.0.weight is NaN"), "{nan}");
+        let overflow = message("down2.left.1.weight", 3e38);
+        assert!(overflow.contains("layer down2") || overflow.contains("layer stage3.0"), "{overflow}");
+        let mut l = learner();
+        let bad = Tensor::full(f64::INFINITY, images.dims(), DType::F32).unwrap();
+        let image = l.step(&bad, &labels, Key::default(), 1.0).unwrap_err().to_string();
+        assert!(image.contains("the images hold"), "{image}");
+        // A refused step moves nothing.
+        let before = TrainableDsNet::new(l.model.net.config(), true, &Initializer::new(1)).unwrap();
+        for ((name, a), (_, b)) in parameters(&l.model).iter().zip(parameters(&before)) {
+            assert_eq!(a.value().to_f64_vec().unwrap(), b.value().to_f64_vec().unwrap(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! One training step: forward, loss, backward, update. The loop and the benchmark share it.
+
+use nn::{
+    Ctx, Initializer,
+    loss::{Criterion, LossSpec},
+    optim::{self, Adam, AdamW, Gradient, Optimizer, Sgd},
+};
+use tensor::{Ops, Tensor, rng::Key};
+
+use super::{OptimizerKind, TrainConfig, guard};
+use crate::{
+    Error, Result,
+    infer::STRIDE,
+    model::{DsNetConfig, TrainableDsNet},
+};
+
+/// A model and what teaches it.
+#[derive(Debug)]
+pub struct Learner {
+    /// The model, with the head that the loss wants.
+    pub model: TrainableDsNet,
+    /// The loss.
+    pub criterion: Criterion,
+    /// The optimiser, with its state.
+    pub optimizer: Optimizer,
+    /// Largest norm of the gradient, where there is a limit.
+    pub clip: Option<f64>,
+}
+
+/// The loss of a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepLoss {
+    /// What was minimised.
+    pub total: f64,
+    /// The loss of pixels.
+    pub pixel: f64,
+    /// The semantic encoding loss, where it takes part.
+    pub sel: Option<f64>,
+}
+
+/// The optimiser that a run asks for.
+fn optimizer(kind: OptimizerKind, lr: f64, weight_decay: f64) -> Optimizer {
+    let optimizer = match kind {
+        OptimizerKind::Adam => Optimizer::new(Adam::default(), lr),
+        OptimizerKind::Adamw => Optimizer::new(AdamW::default(), lr),
+        OptimizerKind::Sgd => Optimizer::new(Sgd { momentum: 0.9, ..Sgd::default() }, lr),
+    };
+    optimizer.weight_decay(weight_decay)
+}
+
+impl Learner {
+    /// A learner as `config` describes it, its weights drawn from the seed. `frequencies` are the shares of the classes.
+    ///
+    /// # Errors
+    /// Where the loss can not be made from the frequencies.
+    pub fn new(config: &TrainConfig, shape: &DsNetConfig, frequencies: &[f64]) -> Result<Self> {
+        let mut learner =
+            Self::with(shape, config.loss.0, frequencies, config.optimizer, config.lr, config.seed)?;
+        learner.optimizer = optimizer(config.optimizer, config.lr, config.weight_decay);
+        learner.clip = config.clip;
+        Ok(learner)
+    }
+
+    /// A learner without weight decay and without a limit on gradients.
+    ///
+    /// # Errors
+    /// As [`Learner::new`].
+    pub fn with(
+        shape: &DsNetConfig,
+        loss: LossSpec,
+        frequencies: &[f64],
+        kind: OptimizerKind,
+        lr: f64,
+        seed: u64,
+    ) -> Result<Self> {
+        Ok(Self {
+            model: TrainableDsNet::new(shape, loss.needs_head(), &Initializer::new(seed))?,
+            criterion: loss.build(frequencies)?,
+            optimizer: optimizer(kind, lr, 0.0),
+            clip: None,
+        })
+    }
+
+    /// One step on normalised images `[N, 3, H, W]` and labels `[N, H, W]`: moves the weights, at the base rate times
+    /// `factor`. `key` names the step's random stream.
+    ///
+    /// # Errors
+    /// Shapes or labels that do not fit; [`Error::NotFinite`] where the loss or a gradient
+    /// is NaN or infinite: the weights are then as before, and the message names the layer.
+    pub fn step(&mut self, images: &Tensor, labels: &Tensor, key: Key, factor: f64) -> Result<StepLoss> {
+        let (height, width) = (images.dim(2)?, images.dim(3)?);
+        if !height.is_multiple_of(STRIDE) || !width.is_multiple_of(STRIDE) {
+            return Err(Error::usage(format!(
+                "training images of {width}x{height} pixels: both must be multiples of {STRIDE}; set --crop"
+            )));
+        }
+        let ctx = Ctx::train(key);
+        let (logits, head) = self.model.forward_train(&ctx.input(images.clone()), &ctx)?;
+        let value = self.criterion.forward(&logits, head.as_ref(), labels)?;
+        drop((logits, head));
+        let loss = StepLoss {
+            total: value.total.tensor().item()?,
+            pixel: value.pixel.tensor().item()?,
+            sel: value.sel.as_ref().map(|v| v.tensor().item()).transpose()?,
+        };
+        if !loss.total.is_finite() {
+            return Err(guard::loss(&self.model, images, loss));
+        }
+        let grads = value.total.backward()?;
+        let mut grads: Vec<Gradient> = optim::gradients(&ctx, &grads, &self.model);
+        drop(ctx);
+        guard::gradients(&grads)?;
+        if let Some(max) = self.clip {
+            optim::clip_norm(&mut grads, max)?;
+        }
+        self.optimizer.step(&grads, factor)?;
+        Ok(loss)
+    }
+}

@@ -1,0 +1,19 @@
+//! Training: options and what they resolve to, the run folder, the loop.
+
+mod config;
+mod folder;
+mod guard;
+mod learner;
+mod log;
+mod options;
+mod run;
+mod values;
+
+pub use config::TrainConfig;
+pub use folder::RunFolder;
+pub use learner::{Learner, StepLoss};
+pub use log::{Line, Log};
+pub use options::{OptimizerKind, TrainOptions};
+pub use run::train;
+pub(crate) use values::pair as size_pair;
+pub use values::{Crop, Fall, Loss, Scales, Size};

@@ -1,0 +1,235 @@
+//! The options of `train`, all of them optional: flags on the command line and keys of a TOML file are the
+//! same list, read by the same struct, so that neither can know something that the other does not.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::values::{Crop, Fall, Loss, Scales};
+use crate::{
+    Error, Result,
+    data::{Labels, Source},
+};
+
+/// Which optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Adam, weight decay added to the gradient.
+    Adam,
+    /// Adam with decoupled weight decay.
+    Adamw,
+    /// Stochastic gradient descent with momentum 0.9.
+    Sgd,
+}
+
+macro_rules! options {
+    ($($(#[$meta:meta])* $name:ident: $type:ty,)*) => {
+        /// Options of `train` as they were given; what was not given is `None`.
+        #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub struct TrainOptions {
+            $($(#[$meta])* #[serde(skip_serializing_if = "Option::is_none")] pub $name: Option<$type>,)*
+        }
+
+        impl TrainOptions {
+            /// These options, with those of `other` where one was not given.
+            pub fn or(self, other: Self) -> Self {
+                Self { $($name: self.$name.or(other.$name),)* }
+            }
+        }
+    };
+}
+
+options! {
+    /// Where samples come from [default: synthetic]
+    #[arg(long, value_enum, help_heading = "Data")]
+    data: Source,
+    /// Folder of the dataset (camvid, cityscapes)
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    root: PathBuf,
+    /// Which Cityscapes labels [default: fine]
+    #[arg(long, value_enum, help_heading = "Data")]
+    labels: Labels,
+    /// Number of synthetic training scenes [default: 400]
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    scenes: usize,
+    /// Size of synthetic scenes [default: 128x256]
+    #[arg(long, value_name = "HxW", help_heading = "Data")]
+    scene_size: super::Size,
+    /// Window cut out of each sample, or `none` [default: by dataset]
+    #[arg(long, value_name = "HxW", help_heading = "Data")]
+    crop: Crop,
+    /// Random resizing before the crop: 1, a choice 0.5,1.0 or a range 0.75..1.5 [default: by dataset]
+    #[arg(long, value_name = "SCALES", help_heading = "Data")]
+    scales: Scales,
+    /// Mirror half of the samples [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Data")]
+    flip: bool,
+    /// Loading threads [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    workers: usize,
+
+    /// dsnet-0.5, dsnet-1.0, dsnet-1.5 or dsnet-2.0 [default: dsnet-1.0]
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    model: String,
+    /// Start from these weights instead of random ones
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
+    init: PathBuf,
+
+    /// ce, wce, fl or owfl, perhaps with +sel [default: owfl+sel]
+    #[arg(long, value_name = "LOSS", help_heading = "Training")]
+    loss: Loss,
+    /// Passes over the training set [default: by dataset]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    epochs: usize,
+    /// Samples per step [default: 4]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    batch: usize,
+    /// Optimiser [default: adam]
+    #[arg(long, value_enum, help_heading = "Training")]
+    optimizer: OptimizerKind,
+    /// Highest learning rate [default: 0.001; sgd 0.02]
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    lr: f64,
+    /// How the learning rate falls: poly, cosine, step:EPOCHS:FACTOR, constant [default: poly]
+    #[arg(long, value_name = "CURVE", help_heading = "Training")]
+    schedule: Fall,
+    /// Steps over which the learning rate rises at the start [default: 0]
+    #[arg(long, value_name = "STEPS", help_heading = "Training")]
+    warmup: usize,
+    /// Weight decay [default: 0.0002]
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    weight_decay: f64,
+    /// Largest norm of the gradient; 0 for no limit [default: 0]
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    clip: f64,
+    /// Seed of weights, order and augmentation [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    seed: u64,
+    /// Threads that compute; results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    threads: usize,
+
+    /// Run folder [default: a new one below runs/]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    out: PathBuf,
+    /// Steps between two checkpoints; one is also written after each epoch [default: 50]
+    #[arg(long, value_name = "STEPS", help_heading = "Run")]
+    save_every: usize,
+    /// Epochs between two evaluations; the last epoch is always evaluated [default: 1]
+    #[arg(long, value_name = "EPOCHS", help_heading = "Run")]
+    eval_every: usize,
+    /// Sample pictures at the end [default: 6]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    samples: usize,
+}
+
+/// Names of all options, as flags (without dashes) and TOML keys.
+fn names() -> Vec<String> {
+    let command = TrainOptions::augment_args(clap::Command::new("train"));
+    command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
+}
+
+impl TrainOptions {
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// Where it can not be read or is no TOML, where a key is none of the options (the nearest is suggested), or a
+    /// value is of the wrong kind.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+        Self::parse(&text).map_err(|why| Error::usage(format!("{}: {why}", path.display())))
+    }
+
+    /// Reads TOML text; the message does not name the file.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let table: toml::Table = toml::from_str(text).map_err(|e| e.to_string())?;
+        let known = names();
+        for key in table.keys().filter(|key| !known.contains(key)) {
+            let nearest = known.iter().max_by(|a, b| likeness(a, key).total_cmp(&likeness(b, key)));
+            return Err(match nearest.filter(|name| likeness(name, key) > 0.6) {
+                Some(name) => format!("there is no option \"{key}\"; did you mean \"{name}\"?"),
+                None => format!("there is no option \"{key}\"; the options are {}", known.join(", ")),
+            });
+        }
+        toml::from_str(text).map_err(|e| e.to_string())
+    }
+
+    /// As the text of a TOML file.
+    ///
+    /// # Errors
+    /// Where a number is too large for TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::message(format!("the options can not be written: {e}")))
+    }
+
+    /// Options given here that differ from those of `stored`, as "name = value" pairs: here, there.
+    pub(crate) fn differing(&self, stored: &Self) -> Vec<(String, String, String)> {
+        let table = |o: &Self| toml::Table::try_from(o).unwrap_or_default();
+        let there = table(stored);
+        let text = |v: Option<&toml::Value>| v.map_or("unset".into(), toml::Value::to_string);
+        let differs = |(key, value): (String, toml::Value)| {
+            let other = there.get(&key);
+            (other != Some(&value)).then(|| (key, value.to_string(), text(other)))
+        };
+        table(self).into_iter().filter_map(differs).collect()
+    }
+}
+
+/// How alike two names are, in 0..=1.
+fn likeness(a: &str, b: &str) -> f64 {
+    strsim::jaro_winkler(a, &b.replace('_', "-").to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_says_what_flags_say() {
+        let text = "data = \"camvid\"\nroot = \"d\"\ncrop = \"64x96\"\nlr = 2e-3\nweight-decay = 1e-4\nflip = false\n";
+        let o = TrainOptions::parse(text).unwrap();
+        assert_eq!((o.data, o.lr, o.flip), (Some(Source::Camvid), Some(2e-3), Some(false)));
+        assert_eq!(o.crop.unwrap().to_string(), "64x96");
+        assert_eq!(o.epochs, None);
+        assert_eq!(TrainOptions::parse(&o.to_toml().unwrap()).unwrap(), o);
+    }
+
+    #[test]
+    fn every_flag_is_a_key() {
+        let names = names();
+        assert!(names.len() > 20 && names.contains(&"weight-decay".to_owned()));
+        // serde and clap spell them alike: a value of the wrong type is noticed for every key.
+        for name in names {
+            let message = TrainOptions::parse(&format!("{name} = {{ a = 1 }}")).unwrap_err();
+            assert!(message.contains("expected"), "{name}: {message}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_a_suggestion() {
+        for (text, part) in [
+            ("epoch = 3", "did you mean \"epochs\"?"),
+            ("weight_decay = 3", "did you mean \"weight-decay\"?"),
+            ("zzz = 3", "the options are data, root"),
+            ("epochs = \"many\"", "epochs"),
+            ("crop = \"wide\"", "360x480"),
+            ("epochs = ", "line 1"),
+        ] {
+            let message = TrainOptions::parse(text).unwrap_err();
+            assert!(message.contains(part), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn flags_override_the_file() {
+        let file = TrainOptions::parse("epochs = 3\nbatch = 2").unwrap();
+        let flags = TrainOptions { epochs: Some(9), ..Default::default() };
+        let merged = flags.clone().or(file.clone());
+        assert_eq!((merged.epochs, merged.batch), (Some(9), Some(2)));
+        assert_eq!(flags.differing(&file), [("epochs".to_owned(), "9".to_owned(), "3".to_owned())]);
+        assert!(file.differing(&file).is_empty());
+    }
+}

@@ -1,0 +1,264 @@
+//! The training loop. Everything random is a function of (seed, epoch, index), and a checkpoint holds everything else:
+//! a run that was killed ends, when it goes on, with the same weights as one that was not.
+
+use std::{sync::Arc, time::Instant};
+
+use datasets::{Augment, Batch, Dataset, Depth, Loader, LoaderOptions, Position};
+use nn::{parameter_count, schedule::Curve, schedule::Schedule};
+use tensor::rng::Key;
+
+use super::{Learner, Line, Log, RunFolder, TrainConfig};
+use crate::{
+    Error, Result,
+    data::{class_stats, look_over},
+    eval::evaluate,
+    metrics::Scores,
+    model::{self, DsNet},
+    pictures,
+    ui::{Progress, duration, percent, score_table, thousands},
+    weights::{self, ModelInfo, Saved},
+};
+
+/// Trains as `config` says, in `folder`; goes on where the folder has a checkpoint.
+///
+/// # Errors
+/// Defects of the data, all listed, before anything starts; [`Error::NotFinite`] with step, layer and files; a
+/// checkpoint that can not be read or is of another model.
+pub fn train(config: &TrainConfig, folder: &RunFolder) -> Result<()> {
+    let start = Instant::now();
+    let mut run = Run::prepare(config, folder)?;
+    run.announce();
+    run.epochs()?;
+    run.conclude(start)
+}
+
+/// A run under way.
+struct Run<'a> {
+    config: &'a TrainConfig,
+    folder: &'a RunFolder,
+    loader: Loader,
+    val: Arc<dyn Dataset>,
+    learner: Learner,
+    info: ModelInfo,
+    schedule: Schedule,
+    saved: Saved,
+    log: Log,
+}
+
+impl<'a> Run<'a> {
+    fn prepare(config: &'a TrainConfig, folder: &'a RunFolder) -> Result<Self> {
+        let (train, val) = (config.data.open_train()?, config.data.open_val()?);
+        look_over(&*train, Depth::Labels)?;
+        look_over(&*val, Depth::Labels)?;
+        let frequencies = class_stats(&*train)?.frequencies();
+        let shape = model::config(&config.model, train.classes().len())?;
+        let mut learner = Learner::new(config, &shape, &frequencies)?;
+        let info = ModelInfo::new(&config.model, config.data.source, &*train, &frequencies)?;
+        let loader = Loader::new(train, loader_options(config))?;
+        let total_steps = loader.batches_per_epoch() * config.epochs;
+        let mut saved =
+            Saved { at: Position::default(), step: 0, total_steps, seed: config.seed, best: None };
+        if folder.last().exists() {
+            saved = weights::restore(&folder.last(), &mut learner, &info, &saved)?;
+        } else if let Some(path) = &config.init {
+            weights::start_from(path, &learner.model, &info)?;
+        }
+        let log = Log::open(&folder.log(), saved.step)?;
+        let schedule = Schedule::new(config.schedule.0.clone()).warmup(config.warmup as u64);
+        Ok(Self { config, folder, loader, val, learner, info, schedule, saved, log })
+    }
+
+    fn per_epoch(&self) -> usize {
+        self.loader.batches_per_epoch()
+    }
+
+    fn announce(&self) {
+        let (config, data) = (self.config, self.loader.dataset());
+        eprintln!(
+            "{} ({} parameters) on {}: {} images, {} classes, loss {}",
+            config.model,
+            thousands(parameter_count(&self.learner.model.net) as u64),
+            data.describe(),
+            data.len(),
+            data.classes().len(),
+            config.loss
+        );
+        eprintln!(
+            "{} epochs of {} steps, batch {}, {} threads; run folder {}",
+            config.epochs,
+            self.per_epoch(),
+            config.batch,
+            rayon::current_num_threads(),
+            self.folder.path().display()
+        );
+        if self.saved.step > 0 {
+            eprintln!("going on after step {} of {}", self.saved.step, self.saved.total_steps);
+        }
+    }
+
+    fn epochs(&mut self) -> Result<()> {
+        let (per_epoch, epochs) = (self.per_epoch(), self.config.epochs);
+        let end = Position { epoch: epochs, batch: 0 };
+        if self.saved.at >= end {
+            return Ok(());
+        }
+        let batch = self.config.batch as u64;
+        let progress = Progress::new("training", "images", (per_epoch * epochs) as u64 * batch);
+        progress.begin_at(self.saved.step as u64 * batch);
+        let mut losses: Vec<f64> = Vec::new();
+        let mut epoch_start = Instant::now();
+        let mut batches = self.loader.range(self.saved.at, end)?;
+        loop {
+            let start = Instant::now();
+            let Some(batch) = batches.next() else { return Ok(()) };
+            let batch = batch?;
+            let Position { epoch, batch: index } = batch.position;
+            let loss = self.step(&batch, start)?;
+            losses.push(loss);
+            progress.note(format!("epoch {}/{epochs}, loss {loss:.4}", epoch + 1));
+            progress.add(self.config.batch as u64);
+            let done = epoch * per_epoch + index + 1;
+            if index + 1 == per_epoch {
+                (self.saved.at, self.saved.step) = (Position { epoch: epoch + 1, batch: 0 }, done);
+                let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+                losses.clear();
+                self.end_epoch(epoch, done, mean, epoch_start, &progress)?;
+                epoch_start = Instant::now();
+            } else if done.is_multiple_of(self.config.save_every) {
+                (self.saved.at, self.saved.step) = (Position { epoch, batch: index + 1 }, done);
+                self.save()?;
+            }
+        }
+    }
+
+    /// One step; returns the loss.
+    fn step(&mut self, batch: &Batch, start: Instant) -> Result<f64> {
+        let Position { epoch, batch: index } = batch.position;
+        let per_epoch = self.per_epoch();
+        let step = epoch * per_epoch + index;
+        let factor = factor(&self.schedule, step, epoch, per_epoch, self.config.epochs);
+        let key = Key::new(self.config.seed, step as u64 + 1);
+        let loss = self.learner.step(&batch.images, &batch.labels, key, factor);
+        let loss = loss.map_err(|e| match e {
+            Error::NotFinite(what) => Error::NotFinite(format!(
+                "training stopped at step {} (epoch {}): {what}\n  images: {}\n  the last checkpoint {} is untouched",
+                step + 1,
+                epoch + 1,
+                batch.names.join(", "),
+                self.folder.last().display()
+            )),
+            other => other.during(format!("step {} on {}", step + 1, batch.names.join(", "))),
+        })?;
+        self.log.write(&Line::Step {
+            step: step + 1,
+            epoch,
+            loss: loss.total,
+            pixel: loss.pixel,
+            sel: loss.sel,
+            lr: self.config.lr * factor,
+            seconds: start.elapsed().as_secs_f64(),
+        })?;
+        Ok(loss.total)
+    }
+
+    /// Evaluation, log line, checkpoints.
+    fn end_epoch(
+        &mut self,
+        epoch: usize,
+        step: usize,
+        loss: f64,
+        start: Instant,
+        progress: &Progress,
+    ) -> Result<()> {
+        let epochs = self.config.epochs;
+        let due = (epoch + 1).is_multiple_of(self.config.eval_every) || epoch + 1 == epochs;
+        let scores = due.then(|| self.score(&self.learner.model.net)).transpose()?;
+        let miou = scores.as_ref().map(|s| s.miou);
+        let best = miou.is_some_and(|m| self.saved.best.is_none_or(|b| m > b));
+        if best {
+            self.saved.best = miou;
+            weights::save_model(&self.folder.best(), &self.learner.model, &self.info)?;
+        }
+        self.save()?;
+        let val = miou.map_or(String::new(), |m| format!("  val mIoU {}", percent(Some(m))));
+        let mark = if best { "  best so far" } else { "" };
+        let time = duration(start.elapsed().as_secs_f64());
+        progress.line(&format!("epoch {:>3}/{epochs}  loss {loss:.4}{val}  {time}{mark}", epoch + 1));
+        self.log.write(&Line::Epoch { step, epoch, loss, val: scores.map(Box::new), best })
+    }
+
+    fn score(&self, net: &DsNet) -> Result<Scores> {
+        let progress = Progress::new("evaluating", "images", self.val.len() as u64);
+        let confusion = evaluate(net, &self.val, self.info.normalization(), &progress)?;
+        Ok(Scores::new(&confusion, self.val.classes(), Some(&self.info.gamma)))
+    }
+
+    fn save(&self) -> Result<()> {
+        weights::save(&self.folder.last(), &self.learner, &self.info, &self.saved)
+    }
+
+    /// The best weights' scores and pictures.
+    fn conclude(&self, start: Instant) -> Result<()> {
+        let best = self.folder.best();
+        let net = weights::load(&best)?.net;
+        let scores = self.score(&net)?;
+        let normalization = self.info.normalization();
+        let samples = self.folder.samples();
+        let pictures =
+            pictures::write_panels(&net, &self.val, &normalization, self.config.samples, &samples)?;
+        println!("\nbest weights on {} ({} images)\n", self.val.describe(), self.val.len());
+        print!("{}", score_table(&scores));
+        println!("\ndone in {}", duration(start.elapsed().as_secs_f64()));
+        println!("best weights   {}", best.display());
+        println!("last state     {}", self.folder.last().display());
+        println!("log            {}", self.folder.log().display());
+        if pictures > 0 {
+            println!("{pictures} pictures     {}", samples.display());
+        }
+        Ok(())
+    }
+}
+
+fn loader_options(config: &TrainConfig) -> LoaderOptions {
+    LoaderOptions {
+        batch: config.batch,
+        shuffle: true,
+        drop_last: true,
+        seed: config.seed,
+        workers: config.workers,
+        prefetch: 2,
+        augment: Augment {
+            scale: config.scales.0.clone(),
+            crop: config.crop.0.map(|size| (size.height, size.width)),
+            flip: config.flip,
+        },
+        normalization: None,
+    }
+}
+
+/// The schedule's factor: smooth curves go by steps, those with stairs by epochs; warm-up always by steps.
+fn factor(schedule: &Schedule, step: usize, epoch: usize, per_epoch: usize, epochs: usize) -> f64 {
+    let total = (per_epoch * epochs) as u64;
+    match &schedule.curve {
+        Curve::Step { .. } | Curve::MultiStep { .. } => {
+            let ramp = Schedule { curve: Curve::Constant, warmup: schedule.warmup };
+            ramp.factor(step as u64, total) * schedule.curve.factor(epoch as u64, epochs as u64)
+        }
+        Curve::Constant | Curve::Poly { .. } | Curve::Cosine { .. } => schedule.factor(step as u64, total),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_go_by_steps_and_stairs_by_epochs() {
+        let poly = Schedule::new(Curve::Poly { power: 1.0 });
+        assert_eq!(factor(&poly, 5, 0, 10, 2), 0.75);
+        let stairs = Schedule::new(Curve::Step { every: 2, factor: 0.5 }).warmup(3);
+        assert_eq!(factor(&stairs, 0, 0, 10, 6), 0.25);
+        assert_eq!(factor(&stairs, 39, 3, 10, 6), 0.5);
+        assert_eq!(factor(&stairs, 40, 4, 10, 6), 0.25);
+    }
+}

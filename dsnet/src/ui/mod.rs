@@ -1,0 +1,69 @@
+//! What people see: progress, tables, numbers with units. Results go to standard output, everything else
+//! to standard error, so that `--json` output can be piped.
+
+mod progress;
+mod scores;
+mod table;
+
+pub use progress::Progress;
+pub use scores::score_table;
+pub use table::{Align, Table};
+
+/// A count with thousands separated: `1,364,860`.
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A number of bytes in the unit that suits it: `12.3 MB`.
+pub fn bytes(n: u64) -> String {
+    let mut value = n as f64;
+    for unit in ["B", "kB", "MB"] {
+        if value < 1000.0 {
+            return if unit == "B" { format!("{n} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.2} GB")
+}
+
+/// A duration for people: `8.1 s`, `3 min 20 s`, `2 h 05 min`.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+/// A share as percent: `71.8`; a dash where there is none.
+pub fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "–".into(), |v| format!("{:.1}", 100.0 * v))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(thousands(910_460), "910,460");
+        assert_eq!(thousands(12), "12");
+        assert_eq!(thousands(1_000), "1,000");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(2_345_678_901), "2.35 GB");
+        assert_eq!(duration(3.14), "3.1 s");
+        assert_eq!(duration(200.2), "3 min 20 s");
+        assert_eq!(duration(7500.0), "2 h 05 min");
+        assert_eq!(percent(Some(0.7184)), "71.8");
+        assert_eq!(percent(None), "–");
+    }
+}

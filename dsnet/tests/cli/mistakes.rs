@@ -1,0 +1,68 @@
+//! What a user gets wrong is said clearly, without a trace of the program's inside.
+
+use std::fs;
+
+use crate::program::{TINY, camvid, dsnet, fails, succeeds};
+
+#[test]
+fn wrong_options() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    fs::write(at.join("bad.toml"), "epoch = 3\n").unwrap();
+    let error = fails(at, 2, &["train", "--config=bad.toml"]);
+    assert!(error.contains("bad.toml") && error.contains("did you mean \"epochs\"?"), "{error}");
+    fs::write(at.join("bad.toml"), "epochs = \"three\"\n").unwrap();
+    assert!(fails(at, 2, &["train", "--config=bad.toml"]).contains("epochs"));
+    assert!(fails(at, 2, &["train", "--model=dsnet-9"]).contains("dsnet-0.5"));
+    assert!(fails(at, 2, &["train", "--data=camvid"]).contains("--root"));
+    assert!(fails(at, 2, &["train", "--crop=100x100"]).contains("104x104"));
+    assert!(fails(at, 2, &["train", "--loss=owfl+cel"]).contains("owfl+sel"));
+    assert!(fails(at, 1, &["train", "--config=nothing.toml"]).contains("nothing.toml"));
+    assert!(!at.join("runs").exists(), "a refused run leaves no folder");
+    let said = dsnet(at, &["train", "--epocs=3"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("--epochs"), "{}", said.err);
+}
+
+#[test]
+fn every_defect_of_the_data_is_listed_before_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let data = at.join("data");
+    camvid(&data, 4);
+    fs::remove_file(data.join("train/0.png")).unwrap();
+    fs::remove_file(data.join("trainannot/1.png")).unwrap();
+    let whole = fs::read(data.join("train/2.png")).unwrap();
+    fs::write(data.join("train/2.png"), &whole[..whole.len() / 2]).unwrap();
+    let args = ["train", "--data=camvid", "--root=data", "--model=dsnet-tiny", "--out=run"];
+    let error = fails(at, 1, &args);
+    for part in ["3 problems", "train/0.png", "trainannot/1.png", "train/2.png"] {
+        assert!(error.contains(part), "{part} is not in\n{error}");
+    }
+    assert!(!at.join("run/last.safetensors").exists());
+    let error = fails(at, 1, &["train", "--data=cityscapes", "--root=data", "--out=c"]);
+    assert!(error.contains("leftImg8bit"), "{error}");
+}
+
+#[test]
+fn a_number_that_is_none_stops_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let error = fails(at, 1, &[&TINY[..], &["--lr=1e30", "--save-every=1", "--optimizer=sgd"]].concat());
+    for part in ["step ", "layer", "images: ", "last.safetensors is untouched"] {
+        assert!(error.contains(part), "{part} is not in\n{error}");
+    }
+}
+
+#[test]
+fn weights_that_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    assert!(fails(at, 1, &["eval", "--weights=none.safetensors"]).contains("none.safetensors"));
+    succeeds(at, &[&TINY[..], &["--epochs=1"]].concat());
+    let weights = "--weights=run/best.safetensors";
+    assert!(fails(at, 1, &["predict", weights, "nothing", "--out=p"]).contains("nothing"));
+    fs::write(at.join("broken.png"), b"\x89PNG\r\n\x1a\nrubbish").unwrap();
+    assert!(fails(at, 1, &["predict", weights, "broken.png", "--out=p"]).contains("broken.png"));
+    assert!(fails(at, 1, &["eval", weights, "--data=camvid", "--root=nowhere"]).contains("nowhere"));
+}
