@@ -1,7 +1,7 @@
 //! Blocks of `[pixels, classes]` turned to `[classes, B]`, so that what softmax and the losses do for each pixel is
 //! vectorised across pixels, whatever the number of classes.
 
-use super::math::Real;
+use super::math::{Real, select};
 
 /// Reads up to `B` pixels of `k` classes into `block` `[k, B]`; columns beyond the pixels keep what they held.
 #[inline(always)]
@@ -29,7 +29,7 @@ pub(crate) fn maximum<T: Real, const B: usize>(block: &[T]) -> [T; B] {
     let mut top = [T::neg_infinity(); B];
     for row in block.as_chunks::<B>().0 {
         for b in 0..B {
-            top[b] = if row[b] > top[b] { row[b] } else { top[b] };
+            top[b] = select(row[b] > top[b], row[b], top[b]);
         }
     }
     top

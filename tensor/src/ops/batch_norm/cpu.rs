@@ -15,7 +15,7 @@ use crate::{
         self,
         dispatch::vectorized,
         dispatch_float,
-        math::Real,
+        math::{Real, select},
         pixels::{from_pixels, pixels},
     },
 };
@@ -89,7 +89,7 @@ vectorized! {
             let (y, mean, scale, beta) = (&mut y[..n], &k.mean[..n], &k.scale[..n], &k.beta[..n]);
             for j in 0..n {
                 let v = (x[j] - mean[j]) * scale[j] + beta[j];
-                y[j] = if v < k.floor { k.floor } else { v };
+                y[j] = select(v < k.floor, k.floor, v);
             }
         }
     }
@@ -103,7 +103,7 @@ vectorized! {
             let (sum, product) = (&mut sum[..n], &mut product[..n]);
             for j in 0..n {
                 let d = x[j] - mean[j];
-                let g = if d * scale[j] + beta[j] <= k.floor { T::ZERO } else { g[j] };
+                let g = select(d * scale[j] + beta[j] <= k.floor, T::ZERO, g[j]);
                 sum[j] += g;
                 product[j] += g * d;
             }
@@ -119,7 +119,7 @@ vectorized! {
             let (scale, beta, slope, offset) = (&k.scale[..n], &k.beta[..n], &slope[..n], &offset[..n]);
             for j in 0..n {
                 let d = x[j] - mean[j];
-                let g = if d * scale[j] + beta[j] <= k.floor { T::ZERO } else { g[j] };
+                let g = select(d * scale[j] + beta[j] <= k.floor, T::ZERO, g[j]);
                 y[j] = scale[j] * g + (slope[j] * d + offset[j]);
             }
         }

@@ -11,7 +11,7 @@ use crate::{
         self, columns,
         dispatch::vectorized,
         dispatch_float,
-        math::Real,
+        math::{Real, select},
         pixels::{from_pixels, pixels},
     },
 };
@@ -57,9 +57,9 @@ vectorized! {
                 let e = v.fast_exp();
                 let is_own = block.classes[b] == j as u32;
                 row[b] = e;
-                own_logit[b] = if is_own { v } else { own_logit[b] };
-                own[b] = if is_own { e } else { own[b] };
-                others[b] += if is_own { T::zero() } else { e };
+                own_logit[b] = select(is_own, v, own_logit[b]);
+                own[b] = select(is_own, e, own[b]);
+                others[b] += select(is_own, T::zero(), e);
             }
         }
         for b in 0..BLOCK {
@@ -78,8 +78,8 @@ vectorized! {
         for (j, row) in block.exponentials.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
             for b in 0..BLOCK {
                 let p = row[b] * block.share[b];
-                let v = if block.classes[b] == j as u32 { block.q[b] } else { -p };
-                row[b] = if factor[b] == T::zero() { T::zero() } else { factor[b] * v };
+                let v = select(block.classes[b] == j as u32, block.q[b], -p);
+                row[b] = select(factor[b] == T::zero(), T::zero(), factor[b] * v);
             }
         }
     }

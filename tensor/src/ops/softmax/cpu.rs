@@ -7,7 +7,7 @@ use smallvec::smallvec;
 use super::*;
 use crate::{
     Dims, Format, Layout, Outputs, Tensor,
-    cpu::{self, columns, dispatch::vectorized, dispatch_float, math::Real},
+    cpu::{self, columns, dispatch::vectorized, dispatch_float, math::{Real, select}},
 };
 
 /// Pixels of a block, and of one with very many classes (a block stays in the cache).
@@ -28,7 +28,7 @@ vectorized! {
             for b in 0..B {
                 let v = row[b] - top[b];
                 let e = v.fast_exp();
-                row[b] = if log { v } else { e };
+                row[b] = select(log, v, e);
                 sum[b] += e;
             }
         }
