@@ -9,8 +9,8 @@ use tensor::{
     DType, Format, Op, Ops, Tensor,
     ops::{
         BatchNorm, BatchNormApply, BatchNormInput, BatchNormReduce, BatchNormStats, Copy, Distribution,
-        FocalLoss, FocalLossInput, Interpolation, MaxPool2d, MaxUnpool2d, PoolGather, Resize2d, Resize2dInput,
-        Softmax, Window,
+        FocalLoss, FocalLossInput, Interpolation, MaxPool2d, MaxUnpool2d, PoolGather, Resize2d,
+        Resize2dInput, Softmax, Window,
     },
     rng::Key,
 };

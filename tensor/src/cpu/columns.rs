@@ -23,14 +23,21 @@ pub(crate) fn store<T: Real, const B: usize>(block: &[T], k: usize, y: &mut [T])
     }
 }
 
-/// The maximum of each column of `block` `[k, B]`.
+/// The maximum of each column of `block` `[k, B]`; `B` is a multiple of 8.
 #[inline(always)]
 pub(crate) fn maximum<T: Real, const B: usize>(block: &[T]) -> [T; B] {
+    const LANES: usize = 8;
     let mut top = [T::neg_infinity(); B];
-    for row in block.as_chunks::<B>().0 {
-        for b in 0..B {
-            top[b] = select(row[b] > top[b], row[b], top[b]);
+    for (group, top) in top.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        // A local array of this size stays in registers.
+        let mut best = [T::neg_infinity(); LANES];
+        for row in block.as_chunks::<B>().0 {
+            let row = &row.as_chunks::<LANES>().0[group];
+            for b in 0..LANES {
+                best[b] = select(row[b] > best[b], row[b], best[b]);
+            }
         }
+        *top = best;
     }
     top
 }

@@ -4,11 +4,11 @@
 //! gain from wider vectors. Bodies are plain Rust that the compiler vectorises. It never contracts `a * b + c`
 //! on its own, so both versions give the same bits.
 
-/// Whether the processor has AVX2 and FMA.
+/// Whether the processor has AVX2 and FMA, and this thread may use them.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub(crate) fn has_avx2() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    super::simd::Isa::current() >= super::simd::Isa::Avx2
 }
 
 /// Defines a function, generic over one type, whose body is compiled for the base target and for AVX2.

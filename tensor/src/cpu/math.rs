@@ -55,8 +55,10 @@ impl Real for f32 {
     }
 }
 
-/// `condition ? a : b` without a branch. Where a plain `if` chooses between a new value and what memory holds
-/// already, the compiler makes the store conditional, and masked stores are many times slower than plain ones.
+/// `condition ? a : b` without a branch.
+///
+/// Do not choose between a new value and what the place to be written holds: the compiler turns that into a
+/// masked store, which is many times slower than a plain one. Choose in local arrays, or add a choice of zero.
 #[inline(always)]
 pub(crate) fn select<T>(condition: bool, a: T, b: T) -> T {
     std::hint::select_unpredictable(condition, a, b)

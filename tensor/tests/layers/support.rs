@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use tensor::{
     DType, Op, Ops, Tensor,
+    cpu::simd::{Isa, with_isa},
     ops::Span,
     rng::{Key, Stream},
 };
@@ -156,13 +157,17 @@ pub fn apply(op: impl Into<Op>, ins: &[&Tensor]) -> Vec<Tensor> {
     Tensor::apply(op.into(), ins).unwrap().into_vec()
 }
 
-/// Runs `f` on one thread and on several and compares bits.
+/// Runs `f` on one thread and on several, and without special instructions, and compares bits.
 pub fn same_for_any_threads(f: impl Fn() -> Vec<Tensor> + Sync) {
-    let run = |threads: usize| -> Vec<Vec<u8>> {
+    let bytes = || -> Vec<Vec<u8>> { f().iter().map(|t| t.to_bytes().unwrap()).collect() };
+    let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| f().iter().map(|t| t.to_bytes().unwrap()).collect())
+        (pool.install(bytes), pool)
     };
-    let alone = run(1);
-    assert!(run(2) == alone, "two threads give other bits than one");
-    assert!(run(3) == alone, "three threads give other bits than one");
+    let (alone, pool) = run(1);
+    assert!(run(2).0 == alone, "two threads give other bits than one");
+    assert!(run(3).0 == alone, "three threads give other bits than one");
+    // The choice of instructions is the thread's own, and the only thread of the pool runs everything.
+    let portable = pool.install(|| with_isa(Isa::Portable, bytes)).unwrap();
+    assert!(portable == alone, "the portable version gives other bits");
 }

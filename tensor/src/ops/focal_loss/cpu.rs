@@ -57,8 +57,8 @@ vectorized! {
                 let e = v.fast_exp();
                 let is_own = block.classes[b] == j as u32;
                 row[b] = e;
-                own_logit[b] = select(is_own, v, own_logit[b]);
-                own[b] = select(is_own, e, own[b]);
+                own_logit[b] += select(is_own, v, T::zero());
+                own[b] += select(is_own, e, T::zero());
                 others[b] += select(is_own, T::zero(), e);
             }
         }

@@ -7,7 +7,12 @@ use smallvec::smallvec;
 use super::*;
 use crate::{
     Dims, Format, Layout, Outputs, Tensor,
-    cpu::{self, columns, dispatch::vectorized, dispatch_float, math::{Real, select}},
+    cpu::{
+        self, columns,
+        dispatch::vectorized,
+        dispatch_float,
+        math::{Real, select},
+    },
 };
 
 /// Pixels of a block, and of one with very many classes (a block stays in the cache).

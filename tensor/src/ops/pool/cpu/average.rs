@@ -22,7 +22,7 @@ vectorized! {
     fn average_row<T: Real>(x: &[T], y: &mut [T], map: &Map, oh: usize, count_padding: bool) {
         let c = map.channels;
         for (ow, y) in y.chunks_exact_mut(c).enumerate() {
-            y.fill(T::ZERO);
+            y.fill(T::zero());
             for h in map.covered(0, oh) {
                 for w in map.covered(1, ow) {
                     let x = &x[(h * map.size[1] + w) * c..][..c];
@@ -40,7 +40,7 @@ vectorized! {
     fn spread_row<T: Real>(g: &[T], x: &mut [T], map: &Map, h: usize, count_padding: bool) {
         let c = map.channels;
         for (w, x) in x.chunks_exact_mut(c).enumerate() {
-            x.fill(T::ZERO);
+            x.fill(T::zero());
             for oh in map.covering(0, h) {
                 for ow in map.covering(1, w) {
                     let g = &g[(oh * map.pooled[1] + ow) * c..][..c];

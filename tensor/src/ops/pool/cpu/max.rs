@@ -6,53 +6,42 @@ use smallvec::smallvec;
 use super::*;
 use crate::{
     Element, Format, Outputs,
-    cpu::{self, channels_last, dispatch::vectorized, dispatch_float},
+    cpu::{self, channels_last, dispatch::vectorized, dispatch_float, math::select},
 };
 
 vectorized! {
     /// A row of maxima and their places from an image.
     fn max_row<T: Real>(x: &[T], y: &mut [T], index: &mut [u8], map: &Map, oh: usize) {
-        let c = map.channels;
-        let rows = map.covered(0, oh);
+        let (c, kw) = (map.channels, map.window.kernel[1]);
+        let mut taps: Vec<(usize, u8)> = Vec::with_capacity(map.area());
+        let mut shape = (0, 0);
         for (ow, (y, index)) in y.chunks_exact_mut(c).zip(index.chunks_exact_mut(c)).enumerate() {
             let columns = map.covered(1, ow);
-            let mut first = true;
-            for h in rows.clone() {
-                for w in columns.clone() {
-                    let x = &x[(h * map.size[1] + w) * c..][..c];
-                    let place = (map.offset(0, oh, h) * map.window.kernel[1] + map.offset(1, ow, w)) as u8;
-                    if first {
-                        y.copy_from_slice(x);
-                        index.fill(place);
-                        first = false;
-                        continue;
-                    }
-                    for j in 0..c {
-                        let better = beats(x[j], y[j]);
-                        y[j] = if better { x[j] } else { y[j] };
-                        index[j] = if better { place } else { index[j] };
-                    }
+            let (start, left) = (columns.start, map.offset(1, ow, columns.start));
+            // Windows that the map's edge cuts alike have the same taps.
+            if shape != (columns.len(), left) {
+                shape = (columns.len(), left);
+                taps.clear();
+                for h in map.covered(0, oh) {
+                    let place = map.offset(0, oh, h) * kw + left;
+                    let at = h * map.size[1] * c;
+                    taps.extend((0..columns.len()).map(|w| (at + w * c, (place + w) as u8)));
                 }
             }
-        }
-    }
-
-    /// [`max_row`] for windows of 2×2 that do not overlap, from the two rows that they lie in.
-    fn max_row_2x2<T: Real>(top: &[T], bottom: &[T], y: &mut [T], index: &mut [u8], c: usize) {
-        let pairs = top.chunks_exact(2 * c).zip(bottom.chunks_exact(2 * c));
-        for ((y, index), (top, bottom)) in y.chunks_exact_mut(c).zip(index.chunks_exact_mut(c)).zip(pairs) {
-            let (x00, x01) = top.split_at(c);
-            let (x10, x11) = bottom.split_at(c);
-            let (x01, x10, x11) = (&x01[..c], &x10[..c], &x11[..c]);
-            for j in 0..c {
-                let (mut best, mut place) = (x00[j], 0u32);
-                for (i, x) in [x01[j], x10[j], x11[j]].into_iter().enumerate() {
-                    let better = beats(x, best);
-                    best = if better { x } else { best };
-                    place = if better { i as u32 + 1 } else { place };
-                }
-                y[j] = best;
-                index[j] = place as u8;
+            let x = &x[start * c..];
+            let mut j = 0;
+            while j + 16 <= c {
+                j += best_of::<T, 16>(&x[j..], &taps, &mut y[j..], &mut index[j..]);
+            }
+            while j < c {
+                // Reads beyond the last channel, into the next pixel, do no harm where there is one.
+                let inside = taps.last().is_some_and(|&(at, _)| at + j + 4 <= x.len());
+                let (x, y, index) = (&x[j..], &mut y[j..], &mut index[j..]);
+                j += if inside {
+                    best_of::<T, 4>(x, &taps, y, index)
+                } else {
+                    best_of::<T, 1>(x, &taps, y, index)
+                };
             }
         }
     }
@@ -69,7 +58,7 @@ vectorized! {
             for (q, x) in x.chunks_exact_mut(c).enumerate() {
                 let place = (h % kh * kw + q) as u8;
                 for j in 0..c {
-                    x[j] = if index[j] == place { y[j] } else { T::ZERO };
+                    x[j] = select(index[j] == place, y[j], T::ZERO);
                 }
             }
         }
@@ -86,7 +75,7 @@ vectorized! {
                     let start = (oh * map.pooled[1] + ow) * c;
                     let (y, index) = (&y[start..][..c], &index[start..][..c]);
                     for j in 0..c {
-                        x[j] += if index[j] == place { y[j] } else { T::ZERO };
+                        x[j] += select(index[j] == place, y[j], T::ZERO);
                     }
                 }
             }
@@ -94,10 +83,32 @@ vectorized! {
     }
 }
 
-/// Whether `x` replaces the best value so far: larger, or the first NaN.
+/// The best of the taps (position, place) for `B` adjacent channels, as many of which as there are in `y` are
+/// written and counted. Local arrays stay in registers.
 #[inline(always)]
-fn beats<T: Real>(x: T, best: T) -> bool {
-    !(x <= best) & (best == best)
+fn best_of<T: Real, const B: usize>(x: &[T], taps: &[(usize, u8)], y: &mut [T], index: &mut [u8]) -> usize {
+    let (mut best, mut places) = ([T::ZERO; B], [0u32; B]);
+    for (i, &(at, place)) in taps.iter().enumerate() {
+        let x = &x[at..at + B];
+        for j in 0..B {
+            // Larger, or the first NaN, or the first at all.
+            let better = (!(x[j] <= best[j]) & (best[j] == best[j])) | (i == 0);
+            best[j] = select(better, x[j], best[j]);
+            places[j] = select(better, place as u32, places[j]);
+        }
+    }
+    if y.len() >= B {
+        y[..B].copy_from_slice(&best);
+        let index = &mut index[..B];
+        for j in 0..B {
+            index[j] = places[j] as u8;
+        }
+        return B;
+    }
+    for (j, (y, index)) in y.iter_mut().zip(index).enumerate() {
+        (*y, *index) = (best[j], places[j] as u8);
+    }
+    y.len()
 }
 
 /// A row of the pooled map: in each window the place that the index names, which must be valid.
@@ -153,19 +164,12 @@ impl MaxPool2d {
     pub(crate) fn cpu(&self, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
         let (x, dims) = channels_last(ins[0])?;
         let map = Map::new(self.window, &dims, &outs[0].dims);
-        let (c, line) = (map.channels, map.size[1] * map.channels);
-        let width = map.pooled[1] * c;
+        let width = map.pooled[1] * map.channels;
         dispatch_float!("max_pool2d", x.dtype(), T => {
             let x = cpu::slice::<T>(&x)?;
             let rows = |(row, (y, index)): (usize, (&mut [T], &mut [u8]))| {
                 let (n, oh) = (row / map.pooled[0], row % map.pooled[0]);
-                let x = &x[n * map.image()..];
-                if self.window == Window::square(2) {
-                    let top = &x[2 * oh * line..][..2 * line];
-                    max_row_2x2(&top[..line], &top[line..], y, index, c);
-                } else {
-                    max_row(x, y, index, &map, oh);
-                }
+                max_row(&x[n * map.image()..], y, index, &map, oh);
             };
             let (y, index) = cpu::output2(&outs[0].dims, Format::ChannelsLast, |y: &mut [T], index: &mut [u8]| {
                 if width > 0 {
