@@ -12,7 +12,7 @@ use super::geometry::{AxisPhase, AxisTap};
 use super::pack::PackLayout;
 use super::{Epilogue, Shared};
 use crate::cpu::simd::buffer::with_scratch;
-use crate::cpu::simd::table::{Block, Kernels, even_split};
+use crate::cpu::simd::table::{Block, Kernels, Part, TileFn, even_split};
 use crate::cpu::simd::{MAX_MR, Scalar, Tap, Tile};
 use rayon::prelude::*;
 use smallvec::SmallVec;
@@ -157,55 +157,66 @@ impl<T: Scalar> Job<'_, T> {
         let sink_step = columns.step * self.sink.pitch;
         let sink_start = (sink_row + columns.start) * self.sink.pitch;
 
-        for group in 0..layout.groups {
-            let mut blocks = &layout.blocks[..];
-            while let Some(head) = blocks.first() {
-                // Blocks of the same width share the tiling.
-                let same = blocks.iter().take_while(|b| b.nv == head.nv).count();
-                let (run, rest) = blocks.split_at(same);
-                blocks = rest;
-                let kernels =
-                    if self.depthwise { self.kernels.depthwise } else { self.kernels.tile }[head.nv - 1];
-                let tiles = || even_split(to - from, kernels.len()).map(|(start, len)| (from + start, len));
-                let is_inside = |start: usize, len: usize| start >= interior.0 && start + len <= interior.1;
-                let call =
-                    |block: &Block, taps: &[Tap<T>], shift: isize, depth: usize, at: usize, len: usize| {
-                        let channel = group * layout.channels + block.start;
-                        let offset = sink_start + at * sink_step + channel;
-                        let tile = Tile {
-                            taps,
-                            shift: if self.depthwise { shift + block.start as isize } else { shift },
-                            len: depth,
-                            tap_len: layout.depth * layout.width(block),
-                            w: self.packed[layout.block_start(group, block)..].as_ptr(),
-                            // SAFETY: the pixel and channel are inside the sink, whose size `run` checked.
-                            y: unsafe { y.0.add(offset) },
-                            y_step: sink_step as isize,
-                            last: block.last,
-                            bias: self.epilogue.bias.map_or(std::ptr::null(), |b| b[channel..].as_ptr()),
-                            residual: self
-                                .epilogue
-                                .residual
-                                .map_or(std::ptr::null(), |r| r[offset..].as_ptr()),
-                            relu: self.epilogue.relu,
-                            accumulate: false,
-                        };
-                        // SAFETY: the taps point into the source (or scratch) for every pixel and channel of the tile, the
-                        // outputs of different tiles are disjoint, and the table's instruction set was chosen as available.
-                        unsafe { kernels[len - 1](&tile) }
+        let mut blocks = &layout.blocks[..];
+        while let Some(head) = blocks.first() {
+            // Blocks of the same width share the tiling.
+            let same = blocks.iter().take_while(|b| b.nv == head.nv).count();
+            let (run, rest) = blocks.split_at(same);
+            blocks = rest;
+            let heights = if self.depthwise { &self.kernels.depthwise } else { &self.kernels.tile };
+            let tiles: SmallVec<[Part<TileFn<T>>; UNIT_PIXELS / 2]> = heights[head.nv - 1]
+                .split(to - from)
+                .map(|part| Part { start: from + part.start, ..part })
+                .collect();
+            // Tiles are in order, so those inside are neighbours.
+            let left = tiles.iter().take_while(|t| t.start < interior.0).count();
+            let right = tiles.iter().rev().take_while(|t| t.start + t.len > interior.1).count();
+            let right = (tiles.len() - right).max(left);
+            for group in 0..layout.groups {
+                let call = |block: &Block, taps: &[Tap<T>], shift, step, depth, tiles: &[Part<TileFn<T>>]| {
+                    let channel = group * layout.channels + block.start;
+                    let offset = sink_start + channel;
+                    let mut tile = Tile {
+                        taps,
+                        shift: 0,
+                        len: depth,
+                        tap_len: layout.depth * layout.width(block),
+                        w: self.packed[layout.block_start(group, block)..].as_ptr(),
+                        y: std::ptr::null_mut(),
+                        y_step: sink_step as isize,
+                        last: block.last,
+                        bias: self.epilogue.bias.map_or(std::ptr::null(), |b| b[channel..].as_ptr()),
+                        residual: std::ptr::null(),
+                        relu: self.epilogue.relu,
+                        accumulate: false,
                     };
-                for (start, len) in tiles().filter(|&(start, len)| !is_inside(start, len)) {
-                    let first = if self.depthwise { 0 } else { group * layout.depth };
-                    let taps = self.border_taps(lines, columns, (start, len), first, scratch);
+                    let shift: isize = if self.depthwise { shift + block.start as isize } else { shift };
+                    for part in tiles {
+                        let at = offset + part.start * sink_step;
+                        tile.shift = shift + part.start as isize * step;
+                        if let Some(residual) = self.epilogue.residual {
+                            tile.residual = residual[at..].as_ptr();
+                        }
+                        // SAFETY: the pixels and channels are inside the sink, whose size `run` checked; the taps point
+                        // into the source (or scratch) for each of them; the outputs of different tiles are disjoint; the
+                        // table's instruction set was chosen as available.
+                        unsafe {
+                            tile.y = y.0.add(at);
+                            (part.run)(&tile);
+                        }
+                    }
+                };
+                let first_channel = if self.depthwise { 0 } else { group * layout.depth };
+                for part in tiles[..left].iter().chain(&tiles[right..]) {
+                    // These taps have the tile's position in them already.
+                    let taps =
+                        self.border_taps(lines, columns, (part.start, part.len), first_channel, scratch);
                     for block in run {
-                        call(block, &taps, 0, layout.depth, start, len);
+                        call(block, &taps, 0, 0, layout.depth, std::slice::from_ref(part));
                     }
                 }
-                let group_shift = if self.depthwise { 0 } else { (group * layout.depth) as isize };
                 for block in run {
-                    for (start, len) in tiles().filter(|&(start, len)| is_inside(start, len)) {
-                        call(block, &inside, group_shift + start as isize * step, inside_len, start, len);
-                    }
+                    call(block, &inside, first_channel as isize, step, inside_len, &tiles[left..right]);
                 }
             }
         }

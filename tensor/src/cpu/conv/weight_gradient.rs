@@ -5,10 +5,10 @@
 //! Within a part, pieces of rows that fit the first-level cache are swept once for each register block.
 
 use super::geometry::{AxisPhase, ConvGeometry};
+use super::is_pointwise;
 use super::pack::{Direction, PackLayout};
-use super::{Shared, is_pointwise};
 use crate::cpu::simd::buffer::with_scratch;
-use crate::cpu::simd::table::{Kernels, even_split};
+use crate::cpu::simd::table::{Block, Kernels, MAX_NV, OuterFn, Part, even_split};
 use crate::cpu::simd::{Isa, OuterTile, Scalar};
 use rayon::prelude::*;
 use smallvec::SmallVec;
@@ -19,7 +19,7 @@ const PART_FLOPS: usize = 8_000_000;
 const MAX_PARTS: usize = 32;
 /// Bytes that the parts' copies of the gradient may take before their number is cut.
 const MAX_COPIES: usize = 2 << 20;
-/// Bytes of input and gradient that a piece of a row should occupy.
+/// Bytes of input, and of gradient of one block of channels, that a piece of a row should occupy.
 const PIECE_BYTES: usize = 24 << 10;
 
 /// Gradient of [`super::forward`] with respect to the weights: `gw = Σ_pixels gy ⊗ x`.
@@ -51,7 +51,7 @@ pub fn weight_gradient<T: Scalar>(geometry: &ConvGeometry, x: &[T], gy: &[T], gw
         geometry: &geometry,
         x,
         gy,
-        spans: spans(&layout, &geometry, &columns),
+        spans: spans(kernels, &layout, &geometry, &columns),
     };
     let lines = geometry.batch * geometry.out_h;
     let len = layout.len();
@@ -80,25 +80,36 @@ pub fn weight_gradient<T: Scalar>(geometry: &ConvGeometry, x: &[T], gy: &[T], gw
 }
 
 /// Output columns of one output row that can be swept at once: they read `depth` consecutive numbers for each pixel.
-struct Span {
+struct Span<T: Scalar> {
     /// Filter column of the first of those numbers.
     tap: usize,
     /// Input column of output column 0 (it may lie outside the image).
     offset: isize,
-    /// Numbers per pixel: the channels of a group, times the filter's columns where these are neighbours.
-    depth: usize,
     from: usize,
     to: usize,
+    /// Register tiles over those numbers, for each number of vectors that blocks have, less one.
+    tiles: [SmallVec<[Part<OuterFn<T>>; 12]>; MAX_NV],
 }
 
+/// Channels below which neighbouring filter columns are swept together, to fill register tiles.
+const MERGE_BELOW: usize = 40;
+
 /// One span per filter column; with few channels and neighbouring columns, one for all columns and short ones at the edges.
-fn spans(layout: &PackLayout, geometry: &ConvGeometry, columns: &AxisPhase) -> SmallVec<[Span; 8]> {
+fn spans<T: Scalar>(
+    kernels: &Kernels<T>,
+    layout: &PackLayout,
+    geometry: &ConvGeometry,
+    columns: &AxisPhase,
+) -> SmallVec<[Span<T>; 8]> {
     let span = |tap: usize, depth: usize, from: usize, to: usize| Span {
         tap,
         offset: columns.taps[tap].offset,
-        depth,
         from,
         to,
+        tiles: std::array::from_fn(|nv| {
+            let used = layout.blocks.iter().any(|b| b.nv == nv + 1);
+            kernels.outer[nv].split(if used { depth } else { 0 }).collect()
+        }),
     };
     let (from, to) = columns.interior();
     let merge = columns.is_contiguous()
@@ -106,7 +117,7 @@ fn spans(layout: &PackLayout, geometry: &ConvGeometry, columns: &AxisPhase) -> S
         && layout.depth < MERGE_BELOW
         && from < to
         && !geometry.is_depthwise();
-    let mut spans = SmallVec::<[Span; 8]>::new();
+    let mut spans = SmallVec::<[Span<T>; 8]>::new();
     if merge {
         spans.push(span(0, layout.depth * columns.taps.len(), from, to));
     }
@@ -122,8 +133,8 @@ fn spans(layout: &PackLayout, geometry: &ConvGeometry, columns: &AxisPhase) -> S
     spans
 }
 
-/// Channels below which filter columns are swept together.
-const MERGE_BELOW: usize = 40;
+/// Numbers in the widest block of any instruction set: three vectors of 16.
+const MAX_WIDTH: usize = 48;
 
 struct Sum<'a, T: Scalar> {
     kernels: &'a Kernels<T>,
@@ -131,7 +142,7 @@ struct Sum<'a, T: Scalar> {
     geometry: &'a ConvGeometry,
     x: &'a [T],
     gy: &'a [T],
-    spans: SmallVec<[Span; 8]>,
+    spans: SmallVec<[Span<T>; 8]>,
 }
 
 impl<T: Scalar> Sum<'_, T> {
@@ -139,96 +150,95 @@ impl<T: Scalar> Sum<'_, T> {
     fn line(&self, rows: &AxisPhase, line: usize, copy: &mut [T]) {
         let g = self.geometry;
         let (image, row) = (line / g.out_h, line % g.out_h);
-        let gradient = &self.gy[line * g.out_w * g.c_out..][..g.out_w * g.c_out];
-        let bytes = (g.c_in * g.stride[1].min(g.kernel[1]) + g.c_out) * size_of::<T>();
+        let block = self.layout.blocks.first().map_or(0, |b| self.layout.width(b));
+        let bytes = (g.c_in * g.stride[1].min(g.kernel[1]) + block) * size_of::<T>();
         let pixels = (PIECE_BYTES / bytes.max(1)).max(24);
         for piece in even_split(g.out_w, pixels) {
             for (ky, tap) in rows.taps.iter().enumerate() {
                 if (tap.from..tap.to).contains(&row) {
                     let at = ((row * rows.source_step) as isize + tap.offset) as usize;
-                    let input = &self.x[(image * g.in_h + at) * g.in_w * g.c_in..][..g.in_w * g.c_in];
-                    if g.is_depthwise() {
-                        self.depthwise(input, gradient, ky, piece, copy);
-                    } else {
-                        self.piece(input, gradient, ky, piece, copy);
-                    }
+                    let (input, gradient) = ((image * g.in_h + at) * g.in_w, line * g.out_w);
+                    self.piece((input * g.c_in, gradient * g.c_out), ky, piece, copy);
                 }
             }
         }
     }
 
-    /// Adds one piece of one row for one filter row.
-    fn piece(&self, input: &[T], gradient: &[T], ky: usize, (first, len): (usize, usize), copy: &mut [T]) {
-        let (g, layout, lanes) = (self.geometry, self.layout, self.kernels.lanes);
-        let copy = Shared(copy.as_mut_ptr());
+    /// Adds one piece of one row for one filter row. `lines` are the starts of the input's and the gradient's row.
+    fn piece(&self, lines: (usize, usize), ky: usize, (first, len): (usize, usize), copy: &mut [T]) {
+        let (g, layout) = (self.geometry, self.layout);
+        let depthwise = g.is_depthwise();
+        let (x_step, g_step) = (g.stride[1] * g.c_in, g.c_out);
         for group in 0..layout.groups {
             for block in &layout.blocks {
                 let width = layout.width(block);
                 let start = layout.block_start(group, block);
-                let kernels = self.kernels.outer[usize::from(block.last < lanes)][block.nv - 1];
                 for span in &self.spans {
                     let (from, to) = (span.from.max(first), span.to.min(first + len));
                     if from >= to {
                         continue;
                     }
                     let column = ((from * g.stride[1]) as isize + span.offset) as usize;
-                    let x = &input[column * g.c_in + group * layout.depth..];
-                    let gy = &gradient[from * g.c_out + group * layout.channels + block.start..];
-                    for (c, channels) in even_split(span.depth, kernels.len()) {
-                        let row = (ky * g.kernel[1] + span.tap) * layout.depth + c;
-                        let tile = OuterTile {
-                            x: x[c..].as_ptr(),
-                            x_step: (g.stride[1] * g.c_in) as isize,
-                            g: gy.as_ptr(),
-                            g_step: g.c_out as isize,
-                            len: to - from,
-                            // SAFETY: the row and block are inside the packed copy.
-                            sum: unsafe { copy.0.add(start + row * width) },
-                            sum_step: width,
-                            last: block.last,
-                        };
-                        // SAFETY: the span's columns are inside the image, its channels inside the pixel (or the
-                        // following ones, where filter columns are merged), and the table's set is available.
-                        unsafe { kernels[channels - 1](&tile) }
+                    let channel = if depthwise { block.start } else { group * layout.depth };
+                    let x = lines.0 + column * g.c_in + channel;
+                    let gy = lines.1 + from * g.c_out + group * layout.channels + block.start;
+                    // Pixels for which a whole vector can be read: all but the last ones of the tensor.
+                    let whole = |data: &[T], at: usize, step: usize| {
+                        data.len().checked_sub(at + width).map_or(0, |room| room / step + 1).min(to - from)
+                    };
+                    let mut pixels = whole(self.gy, gy, g_step);
+                    if depthwise {
+                        pixels = pixels.min(whole(self.x, x, x_step));
+                    }
+                    let row = (ky * g.kernel[1] + span.tap) * layout.depth;
+                    let mut tile = OuterTile {
+                        x: self.x[x..].as_ptr(),
+                        x_step: x_step as isize,
+                        g: self.gy[gy..].as_ptr(),
+                        g_step: g_step as isize,
+                        len: pixels,
+                        sum: copy[start + row * width..].as_mut_ptr(),
+                        sum_step: width,
+                    };
+                    // SAFETY: the span's columns are inside the image, its channels inside the pixel (or the following
+                    // ones, where filter columns are merged), and whole vectors of the gradient inside the tensor.
+                    unsafe { self.sweep(&mut tile, block, span) };
+                    let used = block.last + (block.nv - 1) * self.kernels.lanes;
+                    for i in pixels..to - from {
+                        let mut padded = [[T::zero(); MAX_WIDTH]; 2];
+                        padded[0][..used].copy_from_slice(&self.gy[gy + i * g_step..][..used]);
+                        let x = &self.x[x + i * x_step..];
+                        tile.x = x.as_ptr();
+                        if depthwise {
+                            padded[1][..used].copy_from_slice(&x[..used]);
+                            tile.x = padded[1].as_ptr();
+                        }
+                        (tile.g, tile.len) = (padded[0].as_ptr(), 1);
+                        // SAFETY: as above, the vectors now being copies with room.
+                        unsafe { self.sweep(&mut tile, block, span) };
                     }
                 }
             }
         }
     }
 
-    /// [`Sum::piece`] for one channel per group.
-    fn depthwise(
-        &self,
-        input: &[T],
-        gradient: &[T],
-        ky: usize,
-        (first, len): (usize, usize),
-        copy: &mut [T],
-    ) {
-        let (g, layout, lanes) = (self.geometry, self.layout, self.kernels.lanes);
-        let copy = Shared(copy.as_mut_ptr());
-        for block in &layout.blocks {
-            let kernel = self.kernels.depthwise_gradient[usize::from(block.last < lanes)][block.nv - 1];
-            for span in &self.spans {
-                let (from, to) = (span.from.max(first), span.to.min(first + len));
-                if from >= to {
-                    continue;
-                }
-                let column = ((from * g.stride[1]) as isize + span.offset) as usize;
-                let tap = ky * g.kernel[1] + span.tap;
-                let tile = OuterTile {
-                    x: input[column * g.c_in + block.start..].as_ptr(),
-                    x_step: (g.stride[1] * g.c_in) as isize,
-                    g: gradient[from * g.c_out + block.start..].as_ptr(),
-                    g_step: g.c_out as isize,
-                    len: to - from,
-                    // SAFETY: the tap and block are inside the packed copy.
-                    sum: unsafe { copy.0.add(layout.block_start(0, block) + tap * layout.width(block)) },
-                    sum_step: 0,
-                    last: block.last,
-                };
-                // SAFETY: the span's columns are inside the image, the block inside the pixel, the set available.
-                unsafe { kernel(&tile) }
+    /// Runs the tiles of a span over the pixels of `tile`, whose `x` and `sum` are those of the first.
+    ///
+    /// # Safety
+    /// The pixels' numbers that the span covers, and whole vectors of `g` and `sum`, are inside their slices.
+    #[inline]
+    unsafe fn sweep(&self, tile: &mut OuterTile<T>, block: &Block, span: &Span<T>) {
+        let (x, sum) = (tile.x, tile.sum);
+        // SAFETY: promised by the caller; the table's instruction set is available.
+        unsafe {
+            if self.geometry.is_depthwise() {
+                self.kernels.depthwise_gradient[block.nv - 1](tile);
+                return;
+            }
+            for part in &span.tiles[block.nv - 1] {
+                tile.x = x.add(part.start);
+                tile.sum = sum.add(part.start * tile.sum_step);
+                (part.run)(tile);
             }
         }
     }

@@ -148,16 +148,16 @@ impl<T: Scalar> Product<'_, T> {
                 for block in blocks {
                     let width = block.nv * self.kernels.lanes;
                     let w = &self.packed[block.start * self.k + inner * width..];
-                    let kernels = self.kernels.tile[block.nv - 1];
-                    for (row, len) in even_split(rows, kernels.len()) {
+                    let heights = &self.kernels.tile[block.nv - 1];
+                    for part in heights.split(rows) {
                         let tile = Tile {
                             taps: &[Tap { x, w: 0, step: step as isize }],
-                            shift: (row * step) as isize,
+                            shift: (part.start * step) as isize,
                             len: depth,
                             tap_len: 0,
                             w: w.as_ptr(),
                             // SAFETY: row and column are inside the result, whose size `gemm` checked.
-                            y: unsafe { c.0.add((first + row) * self.n + block.start) },
+                            y: unsafe { c.0.add((first + part.start) * self.n + block.start) },
                             y_step: self.n as isize,
                             last: block.last,
                             bias: std::ptr::null(),
@@ -167,7 +167,7 @@ impl<T: Scalar> Product<'_, T> {
                         };
                         // SAFETY: rows and depth are inside A (checked) or its copy, the panel inside the packed B;
                         // tiles of different tasks are disjoint; the table's instruction set is available.
-                        unsafe { kernels[len - 1](&tile) }
+                        unsafe { (part.run)(&tile) }
                     }
                 }
             }

@@ -50,7 +50,8 @@ pub(crate) struct Tile<'a, T> {
 }
 
 /// Arguments of [`outer`], `sum[j][k] += Σ_i x[i·x_step + j] · g[i·g_step + k]`, and of [`depthwise_gradient`],
-/// `sum[c] += Σ_i x[i·x_step + c] · g[i·g_step + c]`.
+/// `sum[c] += Σ_i x[i·x_step + c] · g[i·g_step + c]`. Whole vectors are read and added up: lanes past a block's last channel
+/// hold its neighbours' values in memory, and their sums are never looked at.
 pub(crate) struct OuterTile<T> {
     /// First pixel's first input channel.
     pub x: *const T,
@@ -66,8 +67,6 @@ pub(crate) struct OuterTile<T> {
     pub sum: *mut T,
     /// Elements between rows of `sum`.
     pub sum_step: usize,
-    /// Lanes used of the last vector of `g` (1..=LANES). Unused lanes of `sum` gain nothing.
-    pub last: usize,
 }
 
 /// Repeats a block for `$i` in `0..$n` (at most 14) as straight-line code. Loops over accumulators must not be left to the
@@ -238,18 +237,17 @@ pub(crate) unsafe fn depthwise<S: Simd<T>, T: Scalar, const MR: usize, const NV:
 /// `MR` input channels × `NV` vectors of output channels of the weight gradient, summed over `len` pixels.
 ///
 /// # Safety
-/// All pointers of `a` are valid for what its fields say, `sum` for whole vectors; the instruction set of `S` is available.
+/// All pointers of `a` are valid for what its fields say, `g` and `sum` for whole vectors; the instruction set of `S` is
+/// available.
 #[inline(always)]
-pub(crate) unsafe fn outer<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize, const PART: bool>(
-    a: &OuterTile<T>,
-) {
-    // SAFETY: as promised by the caller; only the last vector of g may be partial.
+pub(crate) unsafe fn outer<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize>(a: &OuterTile<T>) {
+    // SAFETY: as promised by the caller.
     unsafe {
         let mut acc = [[S::splat(T::zero()); NV]; MR];
         let (mut x, mut g) = (a.x, a.g);
         let mut gradient = [S::splat(T::zero()); NV];
         for _ in 0..a.len {
-            each!(v < NV => { gradient[v] = load::<S, T>(g.add(v * S::LANES), PART && v + 1 == NV, a.last) });
+            each!(v < NV => { gradient[v] = S::load(g.add(v * S::LANES)) });
             each!(j < MR => {
                 let value = S::splat(*x.add(j));
                 each!(v < NV => { acc[j][v] = S::fma(value, gradient[v], acc[j][v]) });
@@ -269,21 +267,16 @@ pub(crate) unsafe fn outer<S: Simd<T>, T: Scalar, const MR: usize, const NV: usi
 /// `NV` vectors of channels of a depthwise weight gradient at one tap, summed over `len` pixels.
 ///
 /// # Safety
-/// As for [`outer`].
+/// As for [`outer`], `x` valid for whole vectors too.
 #[inline(always)]
-pub(crate) unsafe fn depthwise_gradient<S: Simd<T>, T: Scalar, const NV: usize, const PART: bool>(
-    a: &OuterTile<T>,
-) {
-    // SAFETY: as promised by the caller; only the last vector of x and g may be partial.
+pub(crate) unsafe fn depthwise_gradient<S: Simd<T>, T: Scalar, const NV: usize>(a: &OuterTile<T>) {
+    // SAFETY: as promised by the caller.
     unsafe {
         let mut acc = [S::splat(T::zero()); NV];
         let (mut x, mut g) = (a.x, a.g);
         for _ in 0..a.len {
             each!(v < NV => {
-                let partial = PART && v + 1 == NV;
-                let value = load::<S, T>(x.add(v * S::LANES), partial, a.last);
-                let gradient = load::<S, T>(g.add(v * S::LANES), partial, a.last);
-                acc[v] = S::fma(value, gradient, acc[v]);
+                acc[v] = S::fma(S::load(x.add(v * S::LANES)), S::load(g.add(v * S::LANES)), acc[v]);
             });
             x = x.wrapping_offset(a.x_step);
             g = g.wrapping_offset(a.g_step);

@@ -14,20 +14,55 @@ pub(crate) type OuterFn<T> = unsafe fn(&OuterTile<T>);
 /// Most vectors of output channels in one block.
 pub(crate) const MAX_NV: usize = 3;
 
+/// Instances of one loop for different tile heights, lowest first. The lowest is one. Not every height has an instance: each
+/// costs compile time, and tiles of the lengths between are made of two.
+pub(crate) struct Heights<F: 'static>(&'static [(usize, F)]);
+
+/// A tile of some pixels (or channels) and the loop to run on it.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<F> {
+    pub start: usize,
+    pub len: usize,
+    pub run: F,
+}
+
+impl<F: Copy> Heights<F> {
+    /// Splits `n` into about equal parts for which there is a loop: even tiles keep the multiplication units busy where one
+    /// full and one tiny tile would not.
+    pub fn split(&self, n: usize) -> impl Iterator<Item = Part<F>> {
+        let heights = self.0;
+        let mut parts = n.div_ceil(heights[heights.len() - 1].0);
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let left = n - start;
+            if left == 0 {
+                return None;
+            }
+            let wanted = left.div_ceil(parts.max(1));
+            parts = parts.saturating_sub(1);
+            let at_least = heights.iter().find(|(height, _)| (wanted..=left).contains(height));
+            let below = || heights.iter().rev().find(|(height, _)| *height <= left);
+            let &(len, run) = at_least.or_else(below)?;
+            start += len;
+            Some(Part { start: start - len, len, run })
+        })
+    }
+}
+
 /// One instruction set's loops for numbers of type `T`.
 pub(crate) struct Kernels<T: Scalar> {
     /// Which set this is.
     pub isa: Isa,
     /// Values in a vector.
     pub lanes: usize,
-    /// [`micro::tile`]: `[NV - 1][MR - 1]`.
-    pub tile: [&'static [TileFn<T>]; MAX_NV],
-    /// [`micro::outer`]: `[last vector partial][NV - 1][MR - 1]`.
-    pub outer: [[&'static [OuterFn<T>]; MAX_NV]; 2],
-    /// [`micro::depthwise`]: `[NV - 1][MR - 1]`.
-    pub depthwise: [&'static [TileFn<T>]; MAX_NV],
-    /// [`micro::depthwise_gradient`]: `[last vector partial][NV - 1]`.
-    pub depthwise_gradient: [[OuterFn<T>; MAX_NV]; 2],
+    /// [`micro::tile`] for each number of vectors, less one.
+    pub tile: [Heights<TileFn<T>>; MAX_NV],
+    /// [`micro::outer`], likewise.
+    pub outer: [Heights<OuterFn<T>>; MAX_NV],
+    /// [`micro::depthwise`], likewise.
+    pub depthwise: [Heights<TileFn<T>>; MAX_NV],
+    /// [`micro::depthwise_gradient`], likewise.
+    pub depthwise_gradient: [OuterFn<T>; MAX_NV],
     /// [`micro::peak`].
     pub peak: unsafe fn(usize, T) -> T,
 }
@@ -66,12 +101,15 @@ pub(crate) struct Block {
     pub last: usize,
 }
 
-/// Splits `n` into equal parts (±1) of at most `max`: start and length of each.
-pub(crate) fn even_split(n: usize, max: usize) -> impl Iterator<Item = (usize, usize)> {
+/// Splits `n` into equal parts (±1) of at most `max`: start and length of each, longer ones first.
+pub(crate) fn even_split(n: usize, max: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
     let parts = n.div_ceil(max);
-    (0..parts).map(move |i| {
-        let (start, end) = (n * i / parts, n * (i + 1) / parts);
-        (start, end - start)
+    let (len, longer) = (n.checked_div(parts).unwrap_or(0), n.checked_rem(parts).unwrap_or(0));
+    // No division per part: tiles are split in the hot path.
+    (0..parts).scan(0, move |start, i| {
+        let len = len + usize::from(i < longer);
+        *start += len;
+        Some((*start - len, len))
     })
 }
 
@@ -106,25 +144,25 @@ macro_rules! instances {
             /// # Safety
             /// As for the loop it instantiates, with its instruction set available.
             $(#[$feature])?
-            pub unsafe fn outer<T: Scalar, const MR: usize, const NV: usize, const PART: bool>(
+            pub unsafe fn outer<T: Scalar, const MR: usize, const NV: usize>(
                 a: &OuterTile<T>,
             ) where
                 $simd: Simd<T>,
             {
                 // SAFETY: the features are enabled here; the rest is the caller's promise.
-                unsafe { micro::outer::<$simd, T, MR, NV, PART>(a) }
+                unsafe { micro::outer::<$simd, T, MR, NV>(a) }
             }
 
             /// # Safety
             /// As for the loop it instantiates, with its instruction set available.
             $(#[$feature])?
-            pub unsafe fn depthwise_gradient<T: Scalar, const NV: usize, const PART: bool>(
+            pub unsafe fn depthwise_gradient<T: Scalar, const NV: usize>(
                 a: &OuterTile<T>,
             ) where
                 $simd: Simd<T>,
             {
                 // SAFETY: the features are enabled here; the rest is the caller's promise.
-                unsafe { micro::depthwise_gradient::<$simd, T, NV, PART>(a) }
+                unsafe { micro::depthwise_gradient::<$simd, T, NV>(a) }
             }
 
             /// # Safety
@@ -147,43 +185,42 @@ instances!(avx2, crate::cpu::simd::avx2::Avx2, #[target_feature(enable = "avx2,f
 #[cfg(target_arch = "x86_64")]
 instances!(avx512, crate::cpu::simd::avx512::Avx512, #[target_feature(enable = "avx512f")]);
 
-/// Builds a [`Kernels`]: `MR` of one, two and three vectors.
+/// Builds a [`Kernels`]: heights of tiles of one, two and three vectors. Accumulators, a vector of each block and a
+/// broadcast value have to fit the registers.
 macro_rules! kernels {
     ($isa:expr, $m:ident, $t:ty, $lanes:literal, [$($a:literal)*], [$($b:literal)*], [$($c:literal)*]) => {
+        kernels!(
+            $isa, $m, $t, $lanes,
+            [
+                Heights(&[$(($a, $m::tile::<$t, $a, 1>)),*]),
+                Heights(&[$(($b, $m::tile::<$t, $b, 2>)),*]),
+                Heights(&[$(($c, $m::tile::<$t, $c, 3>)),*]),
+            ],
+            [
+                Heights(&[$(($a, $m::outer::<$t, $a, 1>)),*]),
+                Heights(&[$(($b, $m::outer::<$t, $b, 2>)),*]),
+                Heights(&[$(($c, $m::outer::<$t, $c, 3>)),*]),
+            ],
+            [1 2 4]
+        )
+    };
+    ($isa:expr, $m:ident, $t:ty, $lanes:literal, $tile:expr, $outer:expr, [$($d:literal)*]) => {
         Kernels {
             isa: $isa,
             lanes: $lanes,
-            tile: [&[$($m::tile::<$t, $a, 1>),*], &[$($m::tile::<$t, $b, 2>),*], &[$($m::tile::<$t, $c, 3>),*]],
-            outer: [
-                [
-                    &[$($m::outer::<$t, $a, 1, false>),*],
-                    &[$($m::outer::<$t, $b, 2, false>),*],
-                    &[$($m::outer::<$t, $c, 3, false>),*],
-                ],
-                [
-                    &[$($m::outer::<$t, $a, 1, true>),*],
-                    &[$($m::outer::<$t, $b, 2, true>),*],
-                    &[$($m::outer::<$t, $c, 3, true>),*],
-                ],
-            ],
+            tile: $tile,
+            outer: $outer,
             depthwise: [
-                &[$($m::depthwise::<$t, $b, 1>),*],
-                &[$($m::depthwise::<$t, $b, 2>),*],
-                &[$($m::depthwise::<$t, $c, 3>),*],
+                Heights(&[$(($d, $m::depthwise::<$t, $d, 1>)),*]),
+                Heights(&[$(($d, $m::depthwise::<$t, $d, 2>)),*]),
+                Heights(&[$(($d, $m::depthwise::<$t, $d, 3>)),*]),
+            ],
+            depthwise_gradient: [
+                $m::depthwise_gradient::<$t, 1>,
+                $m::depthwise_gradient::<$t, 2>,
+                $m::depthwise_gradient::<$t, 3>,
             ],
             peak: $m::peak::<$t>,
-            depthwise_gradient: [
-                [
-                    $m::depthwise_gradient::<$t, 1, false>,
-                    $m::depthwise_gradient::<$t, 2, false>,
-                    $m::depthwise_gradient::<$t, 3, false>,
-                ],
-                [
-                    $m::depthwise_gradient::<$t, 1, true>,
-                    $m::depthwise_gradient::<$t, 2, true>,
-                    $m::depthwise_gradient::<$t, 3, true>,
-                ],
-            ],
         }
     };
 }
@@ -195,14 +232,12 @@ macro_rules! lookup {
             static PORTABLE: Kernels<$t> =
         kernels!(Isa::Portable, portable, $t, 8, [1 2 3 4], [1 2 3], [1 2]);
             #[cfg(target_arch = "x86_64")]
-            static AVX2: Kernels<$t> = kernels!(
-                Isa::Avx2, avx2, $t, $avx2,
-                [1 2 3 4 5 6 7 8 9 10 11 12], [1 2 3 4 5 6], [1 2 3 4]
-            );
+            static AVX2: Kernels<$t> =
+        kernels!(Isa::Avx2, avx2, $t, $avx2, [1 2 3 4 6 8 10 12], [1 2 3 4 5 6], [1 2 3 4]);
             #[cfg(target_arch = "x86_64")]
             static AVX512: Kernels<$t> = kernels!(
                 Isa::Avx512, avx512, $t, $avx512,
-                [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4 5 6 7 8 9]
+                [1 2 4 6 8 10 12 14], [1 2 4 6 8 10 12 14], [1 2 3 5 7 9]
             );
             match isa {
                 #[cfg(target_arch = "x86_64")]
@@ -234,6 +269,23 @@ mod tests {
                     next += (block.nv - 1) * kernels.lanes + block.last;
                 }
                 assert_eq!(next, channels);
+            }
+        }
+    }
+
+    #[test]
+    fn heights_cover_everything_once() {
+        for isa in Isa::ALL {
+            for heights in &f32_kernels(isa).tile {
+                for n in 0..200 {
+                    let mut next = 0;
+                    for part in heights.split(n) {
+                        assert_eq!(part.start, next);
+                        assert!((1..=super::super::MAX_MR).contains(&part.len));
+                        next += part.len;
+                    }
+                    assert_eq!(next, n);
+                }
             }
         }
     }
