@@ -202,7 +202,7 @@ impl<T: Scalar> Sum<'_, T> {
                     };
                     // SAFETY: the span's columns are inside the image, its channels inside the pixel (or the following
                     // ones, where filter columns are merged), and whole vectors of the gradient inside the tensor.
-                    unsafe { self.sweep(&mut tile, block, span) };
+                    unsafe { self.sweep(&tile, block, span) };
                     let used = block.last + (block.nv - 1) * self.kernels.lanes;
                     for i in pixels..to - from {
                         let mut padded = [[T::zero(); MAX_WIDTH]; 2];
@@ -215,30 +215,30 @@ impl<T: Scalar> Sum<'_, T> {
                         }
                         (tile.g, tile.len) = (padded[0].as_ptr(), 1);
                         // SAFETY: as above, the vectors now being copies with room.
-                        unsafe { self.sweep(&mut tile, block, span) };
+                        unsafe { self.sweep(&tile, block, span) };
                     }
                 }
             }
         }
     }
 
-    /// Runs the tiles of a span over the pixels of `tile`, whose `x` and `sum` are those of the first.
+    /// Runs the tiles of a span over the pixels of `first`, whose `x` and `sum` are those of the span's first channel.
     ///
     /// # Safety
     /// The pixels' numbers that the span covers, and whole vectors of `g` and `sum`, are inside their slices.
     #[inline]
-    unsafe fn sweep(&self, tile: &mut OuterTile<T>, block: &Block, span: &Span<T>) {
-        let (x, sum) = (tile.x, tile.sum);
+    unsafe fn sweep(&self, first: &OuterTile<T>, block: &Block, span: &Span<T>) {
         // SAFETY: promised by the caller; the table's instruction set is available.
         unsafe {
             if self.geometry.is_depthwise() {
-                self.kernels.depthwise_gradient[block.nv - 1](tile);
+                self.kernels.depthwise_gradient[block.nv - 1](first);
                 return;
             }
+            let mut tile = *first;
             for part in &span.tiles[block.nv - 1] {
-                tile.x = x.add(part.start);
-                tile.sum = sum.add(part.start * tile.sum_step);
-                (part.run)(tile);
+                tile.x = first.x.add(part.start);
+                tile.sum = first.sum.add(part.start * first.sum_step);
+                (part.run)(&tile);
             }
         }
     }

@@ -52,6 +52,7 @@ pub(crate) struct Tile<'a, T> {
 /// Arguments of [`outer`], `sum[j][k] += Σ_i x[i·x_step + j] · g[i·g_step + k]`, and of [`depthwise_gradient`],
 /// `sum[c] += Σ_i x[i·x_step + c] · g[i·g_step + c]`. Whole vectors are read and added up: lanes past a block's last channel
 /// hold its neighbours' values in memory, and their sums are never looked at.
+#[derive(Clone, Copy)]
 pub(crate) struct OuterTile<T> {
     /// First pixel's first input channel.
     pub x: *const T,
