@@ -51,8 +51,6 @@ impl<F: Copy> Heights<F> {
 
 /// One instruction set's loops for numbers of type `T`.
 pub(crate) struct Kernels<T: Scalar> {
-    /// Which set this is.
-    pub isa: Isa,
     /// Values in a vector.
     pub lanes: usize,
     /// [`micro::tile`] for each number of vectors, less one.
@@ -188,9 +186,9 @@ instances!(avx512, crate::cpu::simd::avx512::Avx512, #[target_feature(enable = "
 /// Builds a [`Kernels`]: heights of tiles of one, two and three vectors. Accumulators, a vector of each block and a
 /// broadcast value have to fit the registers.
 macro_rules! kernels {
-    ($isa:expr, $m:ident, $t:ty, $lanes:literal, [$($a:literal)*], [$($b:literal)*], [$($c:literal)*]) => {
+    ($m:ident, $t:ty, $lanes:literal, [$($a:literal)*], [$($b:literal)*], [$($c:literal)*]) => {
         kernels!(
-            $isa, $m, $t, $lanes,
+            $m, $t, $lanes,
             [
                 Heights(&[$(($a, $m::tile::<$t, $a, 1>)),*]),
                 Heights(&[$(($b, $m::tile::<$t, $b, 2>)),*]),
@@ -204,9 +202,8 @@ macro_rules! kernels {
             [1 2 4]
         )
     };
-    ($isa:expr, $m:ident, $t:ty, $lanes:literal, $tile:expr, $outer:expr, [$($d:literal)*]) => {
+    ($m:ident, $t:ty, $lanes:literal, $tile:expr, $outer:expr, [$($d:literal)*]) => {
         Kernels {
-            isa: $isa,
             lanes: $lanes,
             tile: $tile,
             outer: $outer,
@@ -229,14 +226,13 @@ macro_rules! lookup {
     ($name:ident, $t:ty, $avx2:literal, $avx512:literal) => {
         /// The table of `isa` for this type.
         pub(crate) fn $name(isa: Isa) -> &'static Kernels<$t> {
-            static PORTABLE: Kernels<$t> =
-        kernels!(Isa::Portable, portable, $t, 8, [1 2 3 4], [1 2 3], [1 2]);
-            #[cfg(target_arch = "x86_64")]
+            static PORTABLE: Kernels<$t> = kernels!(portable, $t, 8, [1 2 3 4], [1 2 3], [1 2]);
+    #[cfg(target_arch = "x86_64")]
             static AVX2: Kernels<$t> =
-        kernels!(Isa::Avx2, avx2, $t, $avx2, [1 2 3 4 6 8 10 12], [1 2 3 4 5 6], [1 2 3 4]);
-            #[cfg(target_arch = "x86_64")]
+                kernels!(avx2, $t, $avx2, [1 2 3 4 6 8 10 12], [1 2 3 4 5 6], [1 2 3 4]);
+    #[cfg(target_arch = "x86_64")]
             static AVX512: Kernels<$t> = kernels!(
-                Isa::Avx512, avx512, $t, $avx512,
+                avx512, $t, $avx512,
                 [1 2 4 6 8 10 12 14], [1 2 4 6 8 10 12 14], [1 2 3 5 7 9]
             );
             match isa {
