@@ -148,7 +148,9 @@ pub(crate) fn backward(loss: &Var) -> Result<Grads> {
     }
     let seed = loss.detach().full_like(1.0, &[])?;
     let walk = Walk { tape, create_graph: false, targets: None };
-    let finished = walk.run(&[(loss, seed)])?;
+    let finished = walk.run(&[(loss, seed)]);
+    tape.release();
+    let finished = finished?;
     let leaves =
         finished.into_iter().filter_map(|(node, mut grads)| Some((node, grads[0].take()?.into_tensor())));
     Ok(Grads(leaves.collect()))

@@ -96,6 +96,8 @@ mod tests {
         assert_eq!(total(vec![part(1, 2, 5.0)], None), [0.0, 5.0, 5.0, 0.0]);
         assert_eq!(total(vec![part(0, 3, 5.0), part(2, 2, 1.0)], None), [5.0, 5.0, 6.0, 1.0]);
         assert_eq!(total(vec![part(0, 4, 2.0), part(0, 4, 3.0)], None), [5.0; 4]);
+        // As long as the axis, but not one after the other.
+        assert_eq!(total(vec![part(0, 2, 5.0), part(1, 2, 1.0)], None), [5.0, 6.0, 1.0, 0.0]);
     }
 
     #[test]

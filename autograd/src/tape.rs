@@ -173,6 +173,18 @@ impl Tape {
         outs.iter().enumerate().map(var).collect()
     }
 
+    /// Frees what is still saved (beside the path that backward took, or where it failed) and the hooks.
+    pub(crate) fn release(&self) {
+        let mut inner = self.0.borrow_mut();
+        for node in &mut inner.nodes {
+            node.saved_inputs.clear();
+            node.saved_outputs.clear();
+        }
+        let hooks = std::mem::take(&mut inner.hooks);
+        drop(inner);
+        drop(hooks); // they may hold this very tape
+    }
+
     /// Whether a gradient has to pass through `edge`.
     pub(crate) fn needs(&self, edge: Edge) -> bool {
         let inner = self.0.borrow();
@@ -189,5 +201,30 @@ impl Kind {
             Kind::Op(op) => op.name().into(),
             Kind::Custom(op) => op.name().into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tensor::{DType, Ops};
+
+    use super::*;
+
+    #[test]
+    fn records_tell_what_was_applied_where_and_at_what_cost() {
+        let tape = Tape::new();
+        let x = tape.input(Tensor::ones(&[2, 3], DType::F32).unwrap());
+        let before = tape.set_scope("head".into());
+        let y = x.matmul(&tape.leaf(Tensor::ones(&[3, 4], DType::F32).unwrap())).unwrap();
+        assert_eq!(&*tape.set_scope(before), "head");
+        y.relu().unwrap();
+        let records = tape.records();
+        let told: Vec<_> = records.iter().map(|r| (&*r.name, &*r.scope, r.cost.macs)).collect();
+        assert_eq!(told, [("matmul", "head", 24), ("relu", "", 0)]);
+        assert_eq!(
+            (&records[0].inputs[1].dims[..], &records[0].outputs[0].dims[..]),
+            (&[3, 4][..], &[2, 4][..])
+        );
+        assert_eq!(tape.len(), 4, "leaves count as nodes");
     }
 }

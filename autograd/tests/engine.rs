@@ -7,7 +7,10 @@ use autograd::{
     gradcheck::{self, Options, Placement, gradcheck, gradgradcheck},
     gradients,
 };
-use tensor::{DType, Tensor, ops::Conv2d};
+use tensor::{
+    DType, Tensor,
+    ops::{Conv2d, Reduction},
+};
 
 fn vector(values: &[f64]) -> Tensor {
     Tensor::from_slice(values, &[values.len()]).unwrap()
@@ -58,6 +61,30 @@ fn an_input_used_twice_adds_up() {
     let y = x.mul(&x).unwrap().add(&x).unwrap();
     let grads = y.sum_all().unwrap().backward().unwrap();
     assert_eq!(grad(&grads, &x), [7.0, -1.0]);
+}
+
+/// Where differences can not look: what the rules promise at ties and kinks.
+#[test]
+fn gradients_at_ties_and_kinks() {
+    let tape = Tape::new();
+    let x = tape.leaf(vector(&[0.0, 2.0, 2.0, 6.0]));
+    let of = |y: Var| -> Vec<f64> {
+        let seed = Var::new(Tensor::ones(y.dims(), DType::F64).unwrap());
+        gradients(&[&y], &[seed], &[&x], false).unwrap().remove(0).unwrap().tensor().to_f64_vec().unwrap()
+    };
+    let first = x.narrow(0, 0, 3).unwrap();
+    assert_eq!(of(first.reduce(Reduction::Max, &[0], false).unwrap()), [0.0, 0.5, 0.5, 0.0]);
+    assert_eq!(of(first.reduce(Reduction::Min, &[0], true).unwrap()), [1.0, 0.0, 0.0, 0.0]);
+    assert_eq!(of(x.relu().unwrap()), [0.0, 1.0, 1.0, 1.0]);
+    assert_eq!(of(x.relu6().unwrap()), [0.0, 1.0, 1.0, 0.0]);
+    assert_eq!(of(x.abs().unwrap()), [0.0, 1.0, 1.0, 1.0]);
+    let two = Var::new(Tensor::scalar(2.0));
+    assert_eq!(of(x.maximum(&two).unwrap()), [0.0, 1.0, 1.0, 1.0]);
+    assert_eq!(of(two.maximum(&x).unwrap()), [0.0, 0.0, 0.0, 1.0]);
+    assert_eq!(of(x.pow(&two).unwrap()), [0.0, 4.0, 4.0, 12.0]);
+    let zero = Var::new(Tensor::scalar(0.0));
+    assert_eq!(of(x.pow(&zero).unwrap()), [0.0; 4]);
+    assert_eq!(of(zero.pow(&x.add_scalar(1.0).unwrap()).unwrap()), [0.0; 4]);
 }
 
 #[test]
@@ -124,6 +151,22 @@ fn without_a_tape_nothing_is_pinned() {
     assert_eq!(Arc::strong_count(x.buffer()), 2, "saved for the rule");
     drop((recorded, tape));
     assert_eq!(Arc::strong_count(x.buffer()), 1);
+}
+
+#[test]
+fn backward_frees_what_lies_beside_its_path_too() {
+    let tape = Tape::new();
+    let x = tape.leaf(vector(&[1.0, 2.0]));
+    let beside = x.exp().unwrap();
+    tape.on_gradient(&x, {
+        let tape = tape.clone();
+        move |_| Ok(assert!(!tape.is_empty()))
+    });
+    x.square().unwrap().sum_all().unwrap().backward().unwrap();
+    assert_eq!(tape.saved_bytes(), 0);
+    let value = beside.tensor().clone();
+    drop((tape, x, beside));
+    assert_eq!(Arc::strong_count(value.buffer()), 1, "a hook that holds the tape keeps nothing alive");
 }
 
 /// Buckets of a data-parallel step are sent while backward is still running.
