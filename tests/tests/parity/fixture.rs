@@ -54,7 +54,8 @@ impl Fixture {
                     .unwrap_or_else(|e| panic!("{path}: parameters of {name}: {e}"));
                 (name.clone(), params)
             })
-            .collect();
+            .collect::<BTreeMap<_, _>>();
+        assert!(!cases.is_empty(), "{path} holds no cases");
         Self { group, tensors, cases }
     }
 

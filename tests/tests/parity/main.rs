@@ -5,7 +5,9 @@
 //! unchecked.
 
 mod activation;
+mod confusion;
 mod conv;
+mod dsnet_tiny;
 mod encoding;
 mod fixture;
 mod loss;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use autograd::{Tape, Var};
 use nn::{Ctx, Module, parameters};
-use tensor::{DType, Ops, Tensor, rng::Key};
+use tensor::{DType, Format, Ops, Tensor, rng::Key};
 
-use crate::fixture::{Case, Failures, Within, usual};
+use crate::fixture::{Case, Failures, usual};
 
 /// A value or why there is none; both tensor and layer errors fit.
 pub type Outcome<T = Var> = Result<T, Box<dyn std::error::Error>>;
@@ -14,33 +14,38 @@ pub type Outcome<T = Var> = Result<T, Box<dyn std::error::Error>>;
 /// The dtypes every case runs in.
 pub const DTYPES: [DType; 2] = [DType::F64, DType::F32];
 
-/// Runs `f` on the stored inputs `names` in both dtypes; compares its value with `y` and, for the stored cotangent `gy`, the
-/// gradient of every input with `g<name>`.
+/// Runs `f` on the stored inputs `names` in both dtypes, images row-major and channels-last; compares its value with `y` and,
+/// for the stored cotangent `gy`, the gradient of every input with `g<name>`.
 pub fn check(failures: &mut Failures, case: &Case, names: &[&str], f: impl Fn(&[Var]) -> Outcome) {
     for dtype in DTYPES {
-        check_in(failures, case, names, dtype, usual(dtype), &f);
+        for format in [Format::Contiguous, Format::ChannelsLast] {
+            if let Err(e) = check_in(failures, case, names, dtype, format, &f) {
+                failures.add(format!("{} ({dtype}, {format:?}): {e}", case.path()));
+            }
+        }
     }
 }
 
-/// [`check`] in one dtype with a bound of its own.
-pub fn check_in(
+fn check_in(
     failures: &mut Failures,
     case: &Case,
     names: &[&str],
     dtype: DType,
-    within: Within,
+    format: Format,
     f: impl Fn(&[Var]) -> Outcome,
-) {
-    let ins: Vec<Tensor> = names.iter().map(|n| case.float(n, dtype)).collect();
-    match value_and_gradients(&ins, Some(&case.float("gy", dtype)), f) {
-        Ok((y, gradients)) => {
-            failures.compare(case, "y", &y, within);
-            for (name, g) in names.iter().zip(&gradients) {
-                failures.compare(case, &format!("g{name}"), g, within);
-            }
-        }
-        Err(e) => failures.add(format!("{} ({dtype}): {e}", case.path())),
+) -> Outcome<()> {
+    // Only maps have the other format; weights and vectors stay as they are.
+    let stored = |name: &str| -> Outcome<Tensor> {
+        let t = case.float(name, dtype);
+        Ok(if t.dims().len() == 4 && name != "w" { t.to_format(format)? } else { t })
+    };
+    let ins = names.iter().map(|n| stored(n)).collect::<Outcome<Vec<_>>>()?;
+    let (y, gradients) = value_and_gradients(&ins, Some(&stored("gy")?), f)?;
+    failures.compare(case, "y", &y, usual(dtype));
+    for (name, g) in names.iter().zip(&gradients) {
+        failures.compare(case, &format!("g{name}"), g, usual(dtype));
     }
+    Ok(())
 }
 
 /// `f`'s value on leaves of a fresh tape, and the gradient of every leaf for a cotangent (1 if `None`, for a scalar).
