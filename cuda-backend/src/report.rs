@@ -1,4 +1,4 @@
-//! Everything the search found, and what stands in the way of using a GPU.
+//! Everything the search found, and what is missing for CUDA.
 
 use std::fmt::{Display, Formatter, Result as Fmt};
 
@@ -46,7 +46,7 @@ pub fn examine(env: &Environment) -> Report {
 }
 
 impl Report {
-    /// Whether a GPU can be used: nothing in [`problems`](Report::problems).
+    /// Whether driver, libraries and a GPU are all there: nothing in [`problems`](Report::problems).
     pub fn ready(&self) -> bool {
         self.problems().is_empty()
     }
@@ -194,9 +194,9 @@ impl Display for Report {
         }
         let problems = self.problems();
         if problems.is_empty() {
-            return write!(f, "\nA GPU can be used.");
+            return write!(f, "\nDriver, libraries and GPU for CUDA are all there.");
         }
-        write!(f, "\nNo GPU can be used:")?;
+        write!(f, "\nWhat CUDA lacks on this machine:")?;
         problems.iter().try_for_each(|p| write!(f, "\n- {p}"))
     }
 }

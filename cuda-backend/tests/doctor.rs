@@ -178,7 +178,7 @@ fn everything_there() {
         .collect();
     assert_eq!(versions, ["-", "13.2", "13.1.2", "13.1.2", "9.19", "2.28.3"]);
     let text = report.to_string();
-    assert!(text.ends_with("A GPU can be used."), "{text}");
+    assert!(text.ends_with("Driver, libraries and GPU for CUDA are all there."), "{text}");
     assert!(text.contains("GPU 0: Stub GPU, compute capability 9.0, 16.0 GiB"), "{text}");
     assert!(!text.contains("Searched"), "the list is for those who miss something: {text}");
 }
