@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use datasets::{Annotation, CamVid, Cityscapes, ClassStats, Classes, Dataset, Depth, Split, Synthetic, SyntheticOptions};
+use datasets::{
+    Annotation, CamVid, Cityscapes, ClassStats, Classes, Dataset, Depth, Split, Synthetic, SyntheticOptions,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, train::Size, ui::Progress};
@@ -67,9 +69,9 @@ impl DataSpec {
     /// Fails where a folder is wanted and not given, or given and not wanted.
     pub(crate) fn check(&self) -> Result<()> {
         match (self.source, &self.root) {
-            (Source::Synthetic, Some(_)) => {
-                Err(Error::usage("the synthetic data has no --root; did you forget --data camvid or cityscapes?"))
-            }
+            (Source::Synthetic, Some(_)) => Err(Error::usage(
+                "the synthetic data has no --root; did you forget --data camvid or cityscapes?",
+            )),
             (Source::Camvid | Source::Cityscapes, None) => {
                 let name = format!("{:?}", self.source).to_lowercase();
                 Err(Error::usage(format!("--data {name} needs --root, the folder of the dataset")))

@@ -70,11 +70,7 @@ impl Error {
         match self {
             Error::Usage(_) => 2,
             Error::While { source, .. } => source.exit_code(),
-            Error::Nn(_)
-            | Error::Data(_)
-            | Error::Io { .. }
-            | Error::NotFinite(_)
-            | Error::Message(_) => 1,
+            Error::Nn(_) | Error::Data(_) | Error::Io { .. } | Error::NotFinite(_) | Error::Message(_) => 1,
         }
     }
 
@@ -115,7 +111,10 @@ mod tests {
     fn the_chain_names_every_cause_once() {
         let io = std::io::Error::other("disk full");
         let error = Error::io("write", "runs/a", io).during("saving a checkpoint");
-        assert_eq!(error.chain(), "saving a checkpoint\n  because: cannot write runs/a\n  because: disk full");
+        assert_eq!(
+            error.chain(),
+            "saving a checkpoint\n  because: cannot write runs/a\n  because: disk full"
+        );
         assert_eq!(error.exit_code(), 1);
         assert_eq!(Error::usage("no").during("checking options").exit_code(), 2);
         let shape = tensor::Error::value("bincount", "9 is too large");

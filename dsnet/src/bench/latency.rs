@@ -5,12 +5,7 @@ use serde::Serialize;
 use tensor::{DType, Ops, Tensor, ops::Distribution, rng::Key};
 
 use super::{Memory, Timing, measure, memory};
-use crate::{
-    Result, model,
-    model::DsNet,
-    summary,
-    train::Size,
-};
+use crate::{Result, model, model::DsNet, summary, train::Size};
 
 /// The result of [`inference`].
 #[derive(Debug, Clone, PartialEq, Serialize)]

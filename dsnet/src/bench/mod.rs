@@ -42,11 +42,7 @@ impl Timing {
 }
 
 /// Runs `f` a few times to warm up, then `iters` times on the clock; `tick` is called after each.
-fn measure(
-    iters: usize,
-    mut f: impl FnMut() -> crate::Result<()>,
-    tick: &dyn Fn(),
-) -> crate::Result<Timing> {
+fn measure(iters: usize, mut f: impl FnMut() -> crate::Result<()>, tick: &dyn Fn()) -> crate::Result<Timing> {
     for _ in 0..(iters / 10).clamp(1, 5) {
         f()?;
     }

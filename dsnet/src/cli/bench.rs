@@ -91,8 +91,12 @@ impl BenchArgs {
     }
 }
 
-const TIMES: [(&str, Align); 4] =
-    [("min ms", Align::Right), ("median ms", Align::Right), ("mean ms", Align::Right), ("p99 ms", Align::Right)];
+const TIMES: [(&str, Align); 4] = [
+    ("min ms", Align::Right),
+    ("median ms", Align::Right),
+    ("mean ms", Align::Right),
+    ("p99 ms", Align::Right),
+];
 
 fn times(t: &bench::Timing) -> [String; 4] {
     [t.min_ms, t.median_ms, t.mean_ms, t.p99_ms].map(|v| format!("{v:.1}"))

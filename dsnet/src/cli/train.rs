@@ -11,7 +11,9 @@ use crate::{
 
 /// Options of `dsnet train`.
 #[derive(Debug, Args)]
-#[command(args_override_self = true, after_help = "\
+#[command(
+    args_override_self = true,
+    after_help = "\
 Without options: trains on drawn street scenes for about three minutes, prints an IoU table and says where
 the run folder with checkpoints and pictures lies.
 
@@ -19,7 +21,8 @@ the run folder with checkpoints and pictures lies.
   dsnet train --config run.toml --lr 5e-4
   dsnet train --resume --out runs/synthetic-dsnet-1.0-1
 
-A run can be killed at any moment; --resume goes on with it and ends with the same weights, bit for bit.")]
+A run can be killed at any moment; --resume goes on with it and ends with the same weights, bit for bit."
+)]
 pub struct TrainArgs {
     #[command(flatten)]
     options: TrainOptions,

@@ -38,9 +38,8 @@ impl DsNet {
     pub fn new(config: &DsNetConfig, init: &Initializer) -> Result<Self> {
         let [a, b, c] = config.channels;
         let units = |name: &str, channels: usize, dilations: &[usize]| -> Result<Vec<Basic>> {
-            let unit = |(i, &d): (usize, &usize)| {
-                Basic::new(channels, d, &init.scope(name).scope(i.to_string()))
-            };
+            let unit =
+                |(i, &d): (usize, &usize)| Basic::new(channels, d, &init.scope(name).scope(i.to_string()));
             dilations.iter().enumerate().map(unit).collect()
         };
         let full = ConvTranspose2dConfig::new(a, config.classes, 2).stride(2).bias(true);

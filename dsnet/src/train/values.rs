@@ -90,7 +90,8 @@ impl FromStr for Scales {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is no scale; write 1, a choice as 0.5,1.0 or a range as 0.75..1.5");
+        let wrong =
+            || format!("\"{text}\" is no scale; write 1, a choice as 0.5,1.0 or a range as 0.75..1.5");
         let number = |s: &str| s.trim().parse::<f32>().map_err(|_| wrong());
         let scale = if let Some((low, high)) = text.split_once("..") {
             Scale::Uniform(number(low)?, number(high)?)
@@ -110,9 +111,7 @@ impl fmt::Display for Scales {
         match &self.0 {
             Scale::Fixed(factor) => write!(f, "{factor}"),
             Scale::Uniform(low, high) => write!(f, "{low}..{high}"),
-            Scale::Choice(all) => {
-                f.write_str(&all.iter().map(f32::to_string).collect::<Vec<_>>().join(","))
-            }
+            Scale::Choice(all) => f.write_str(&all.iter().map(f32::to_string).collect::<Vec<_>>().join(",")),
         }
     }
 }

@@ -81,7 +81,14 @@ impl Progress {
         if self.plain {
             if state.last.elapsed().as_secs_f64() >= PLAIN_EVERY {
                 state.last = Instant::now();
-                eprintln!("{} {}/{} {} · {}", self.what, state.done, self.total, self.unit, self.speed(&state));
+                eprintln!(
+                    "{} {}/{} {} · {}",
+                    self.what,
+                    state.done,
+                    self.total,
+                    self.unit,
+                    self.speed(&state)
+                );
             }
         } else if state.last.elapsed() >= Duration::from_millis(100) || state.done == self.total {
             state.last = Instant::now();

@@ -71,7 +71,15 @@ pub fn camvid(root: &Path, n: usize) {
             let (w, h) = (48, 40);
             let above = |y: usize| y < 20 + i % 3;
             let image = (0..h * w).flat_map(|p| if above(p / w) { [90, 120, 200] } else { [80, 80, 80] });
-            let labels = (0..h * w).map(|p| if p / w == h - 1 { 11 } else if above(p / w) { 0 } else { 3 });
+            let labels = (0..h * w).map(|p| {
+                if p / w == h - 1 {
+                    11
+                } else if above(p / w) {
+                    0
+                } else {
+                    3
+                }
+            });
             let image = Image::new(w, h, image.collect()).unwrap();
             image.save_png(root.join(format!("{split}/{i}.png"))).unwrap();
             let labels = LabelMap::new(w, h, labels.collect()).unwrap();

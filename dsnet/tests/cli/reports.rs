@@ -27,12 +27,19 @@ fn bench_measures() {
     let all = json(&["bench", "--model", "dsnet-tiny", "--size", "64x32", "70x30", "--iters=3", "--json"]);
     for (run, (w, h)) in all.as_array().unwrap().iter().zip([(64, 32), (70, 30)]) {
         let time = |key: &str| run[key].as_f64().unwrap();
-        assert!(0.0 < time("min_ms") && time("min_ms") <= time("median_ms") && time("median_ms") <= time("p99_ms"));
+        assert!(
+            0.0 < time("min_ms")
+                && time("min_ms") <= time("median_ms")
+                && time("median_ms") <= time("p99_ms")
+        );
         assert_eq!((run["width"].as_u64(), run["height"].as_u64()), (Some(w), Some(h)));
         assert!(time("fps") > 0.0 && time("macs") > 0.0);
     }
-    let steps = json(&["bench", "--train", "--model", "dsnet-tiny", "--size", "64x32", "--iters=2", "--json"]);
-    assert!(steps[0]["median_ms"].as_f64().unwrap() > 0.0 && steps[0]["peak_tensor_bytes"].as_u64().unwrap() > 0);
+    let steps =
+        json(&["bench", "--train", "--model", "dsnet-tiny", "--size", "64x32", "--iters=2", "--json"]);
+    assert!(
+        steps[0]["median_ms"].as_f64().unwrap() > 0.0 && steps[0]["peak_tensor_bytes"].as_u64().unwrap() > 0
+    );
     let dir = tempfile::tempdir().unwrap();
     let table = succeeds(dir.path(), &["bench", "--model=dsnet-tiny", "--size=64x32", "--iters=2"]);
     assert!(table.contains("FPS") && table.contains("64x32"), "{table}");

@@ -9,7 +9,6 @@ pub(crate) struct Avx2;
 
 /// Sliding window over these gives a mask of the first `n` lanes: start at `8 - n`.
 static MASK32: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
-static MASK64: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
 
 // SAFETY: the intrinsics need AVX2 and FMA, which the trait's contract demands of the caller; memory accesses are within
 // the lanes that it names. Partial stores go by powers of two: masked stores are microcoded on AMD processors.
@@ -81,72 +80,5 @@ unsafe impl Simd<f32> for Avx2 {
     unsafe fn relu(v: __m256) -> __m256 {
         // SAFETY: see the impl. The second operand is returned where either is NaN.
         unsafe { _mm256_max_ps(_mm256_setzero_ps(), v) }
-    }
-}
-
-// SAFETY: as for f32.
-unsafe impl Simd<f64> for Avx2 {
-    type V = __m256d;
-    const LANES: usize = 4;
-
-    #[inline(always)]
-    unsafe fn splat(v: f64) -> __m256d {
-        // SAFETY: see the impl.
-        unsafe { _mm256_set1_pd(v) }
-    }
-
-    #[inline(always)]
-    unsafe fn load(p: *const f64) -> __m256d {
-        // SAFETY: see the impl.
-        unsafe { _mm256_loadu_pd(p) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_part(p: *const f64, n: usize) -> __m256d {
-        // SAFETY: n ≤ 4, so the window is inside the table; masked lanes are not read.
-        unsafe { _mm256_maskload_pd(p, _mm256_loadu_si256(MASK64.as_ptr().add(4 - n).cast())) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(p: *mut f64, v: __m256d) {
-        // SAFETY: see the impl.
-        unsafe { _mm256_storeu_pd(p, v) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_part(mut p: *mut f64, v: __m256d, n: usize) {
-        // SAFETY: the pieces add up to n values.
-        unsafe {
-            if n >= 4 {
-                return _mm256_storeu_pd(p, v);
-            }
-            let mut low = _mm256_castpd256_pd128(v);
-            if n & 2 != 0 {
-                _mm_storeu_pd(p, low);
-                p = p.add(2);
-                low = _mm256_extractf128_pd::<1>(v);
-            }
-            if n & 1 != 0 {
-                _mm_store_sd(p, low);
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn fma(a: __m256d, b: __m256d, c: __m256d) -> __m256d {
-        // SAFETY: see the impl.
-        unsafe { _mm256_fmadd_pd(a, b, c) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(a: __m256d, b: __m256d) -> __m256d {
-        // SAFETY: see the impl.
-        unsafe { _mm256_add_pd(a, b) }
-    }
-
-    #[inline(always)]
-    unsafe fn relu(v: __m256d) -> __m256d {
-        // SAFETY: see the impl. The second operand is returned where either is NaN.
-        unsafe { _mm256_max_pd(_mm256_setzero_pd(), v) }
     }
 }

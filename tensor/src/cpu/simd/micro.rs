@@ -84,6 +84,14 @@ macro_rules! each {
     }};
 }
 
+/// [`each`] for the at most three vectors of a block: nested in it, every needless repetition would count fourteen times
+/// in what the compiler has to read.
+macro_rules! each_vector {
+    ($i:ident < $n:expr => $body:block) => {
+        each!(@ $i $n, $body, 0 1 2)
+    };
+}
+
 /// Most pixels of a tile: what [`each`] repeats.
 pub(crate) const MAX_MR: usize = 14;
 
@@ -111,7 +119,7 @@ unsafe fn start<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize>(
         if a.accumulate {
             each!(p < MR => {
                 let y = a.y.offset(p as isize * a.y_step);
-                each!(v < NV => {
+                each_vector!(v < NV => {
                     acc[p][v] = load::<S, T>(y.add(v * S::LANES), v + 1 == NV && a.last < S::LANES, a.last);
                 });
             });
@@ -133,7 +141,7 @@ unsafe fn finish<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize>(
     unsafe {
         let partial = a.last < S::LANES;
         if !a.bias.is_null() {
-            each!(v < NV => {
+            each_vector!(v < NV => {
                 let bias = load::<S, T>(a.bias.add(v * S::LANES), partial && v + 1 == NV, a.last);
                 each!(p < MR => { acc[p][v] = S::add(acc[p][v], bias) });
             });
@@ -141,25 +149,25 @@ unsafe fn finish<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize>(
         if !a.residual.is_null() {
             each!(p < MR => {
                 let residual = a.residual.offset(p as isize * a.y_step);
-                each!(v < NV => {
+                each_vector!(v < NV => {
                     let r = load::<S, T>(residual.add(v * S::LANES), partial && v + 1 == NV, a.last);
                     acc[p][v] = S::add(acc[p][v], r);
                 });
             });
         }
         if a.relu {
-            each!(p < MR => { each!(v < NV => { acc[p][v] = S::relu(acc[p][v]) }) });
+            each!(p < MR => { each_vector!(v < NV => { acc[p][v] = S::relu(acc[p][v]) }) });
         }
         if partial {
             each!(p < MR => {
                 let y = a.y.offset(p as isize * a.y_step);
-                each!(v < NV - 1 => { S::store(y.add(v * S::LANES), acc[p][v]) });
+                each_vector!(v < NV - 1 => { S::store(y.add(v * S::LANES), acc[p][v]) });
                 S::store_part(y.add((NV - 1) * S::LANES), acc[p][NV - 1], a.last);
             });
         } else {
             each!(p < MR => {
                 let y = a.y.offset(p as isize * a.y_step);
-                each!(v < NV => { S::store(y.add(v * S::LANES), acc[p][v]) });
+                each_vector!(v < NV => { S::store(y.add(v * S::LANES), acc[p][v]) });
             });
         }
     }
@@ -182,10 +190,10 @@ pub(crate) unsafe fn tile<S: Simd<T>, T: Scalar, const MR: usize, const NV: usiz
             macro_rules! channel {
                 ($c:expr) => {
                     let mut weights = [S::splat(T::zero()); NV];
-                    each!(v < NV => { weights[v] = S::load(w.add(($c * NV + v) * S::LANES)) });
+                    each_vector!(v < NV => { weights[v] = S::load(w.add(($c * NV + v) * S::LANES)) });
                     each!(p < MR => {
                         let value = S::splat(*x.offset(p as isize * step).add($c));
-                        each!(v < NV => { acc[p][v] = S::fma(value, weights[v], acc[p][v]) });
+                        each_vector!(v < NV => { acc[p][v] = S::fma(value, weights[v], acc[p][v]) });
                     });
                 };
             }
@@ -222,7 +230,7 @@ pub(crate) unsafe fn depthwise<S: Simd<T>, T: Scalar, const MR: usize, const NV:
         for tap in a.taps {
             let w = a.w.add(tap.w * a.tap_len);
             let x = tap.x.wrapping_offset(a.shift);
-            each!(v < NV => {
+            each_vector!(v < NV => {
                 let weight = S::load(w.add(v * S::LANES));
                 each!(p < MR => {
                     let from = x.offset(p as isize * tap.step).add(v * S::LANES);
@@ -248,16 +256,16 @@ pub(crate) unsafe fn outer<S: Simd<T>, T: Scalar, const MR: usize, const NV: usi
         let (mut x, mut g) = (a.x, a.g);
         let mut gradient = [S::splat(T::zero()); NV];
         for _ in 0..a.len {
-            each!(v < NV => { gradient[v] = S::load(g.add(v * S::LANES)) });
+            each_vector!(v < NV => { gradient[v] = S::load(g.add(v * S::LANES)) });
             each!(j < MR => {
                 let value = S::splat(*x.add(j));
-                each!(v < NV => { acc[j][v] = S::fma(value, gradient[v], acc[j][v]) });
+                each_vector!(v < NV => { acc[j][v] = S::fma(value, gradient[v], acc[j][v]) });
             });
             x = x.wrapping_offset(a.x_step);
             g = g.wrapping_offset(a.g_step);
         }
         each!(j < MR => {
-            each!(v < NV => {
+            each_vector!(v < NV => {
                 let to = a.sum.add(j * a.sum_step + v * S::LANES);
                 S::store(to, S::add(S::load(to), acc[j][v]));
             });
@@ -276,13 +284,13 @@ pub(crate) unsafe fn depthwise_gradient<S: Simd<T>, T: Scalar, const NV: usize>(
         let mut acc = [S::splat(T::zero()); NV];
         let (mut x, mut g) = (a.x, a.g);
         for _ in 0..a.len {
-            each!(v < NV => {
+            each_vector!(v < NV => {
                 acc[v] = S::fma(S::load(x.add(v * S::LANES)), S::load(g.add(v * S::LANES)), acc[v]);
             });
             x = x.wrapping_offset(a.x_step);
             g = g.wrapping_offset(a.g_step);
         }
-        each!(v < NV => {
+        each_vector!(v < NV => {
             let to = a.sum.add(v * S::LANES);
             S::store(to, S::add(S::load(to), acc[v]));
         });

@@ -29,9 +29,9 @@ pub use scalar::Scalar;
 pub enum Isa {
     /// Plain Rust over small arrays: runs everywhere, vectorised by the compiler for the build's base target.
     Portable,
-    /// x86-64 AVX2 with FMA: 8 × f32 or 4 × f64.
+    /// x86-64 AVX2 with FMA: 8 × f32 (f64 takes the portable loops).
     Avx2,
-    /// x86-64 AVX-512F: 16 × f32 or 8 × f64.
+    /// x86-64 AVX-512F: 16 × f32 (f64 takes the portable loops).
     Avx512,
 }
 

@@ -222,32 +222,30 @@ macro_rules! kernels {
     };
 }
 
-macro_rules! lookup {
-    ($name:ident, $t:ty, $avx2:literal, $avx512:literal) => {
-        /// The table of `isa` for this type.
-        pub(crate) fn $name(isa: Isa) -> &'static Kernels<$t> {
-            static PORTABLE: Kernels<$t> = kernels!(portable, $t, 8, [1 2 3 4], [1 2 3], [1 2]);
-    #[cfg(target_arch = "x86_64")]
-            static AVX2: Kernels<$t> =
-                kernels!(avx2, $t, $avx2, [1 2 3 4 6 8 10 12], [1 2 3 4 5 6], [1 2 3 4]);
-    #[cfg(target_arch = "x86_64")]
-            static AVX512: Kernels<$t> = kernels!(
-                avx512, $t, $avx512,
-                [1 2 4 6 8 10 12 14], [1 2 4 6 8 10 12 14], [1 2 3 5 7 9]
-            );
-            match isa {
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => &AVX2,
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => &AVX512,
-                _ => &PORTABLE,
-            }
-        }
-    };
+static PORTABLE_F32: Kernels<f32> = kernels!(portable, f32, 8, [1 2 3 4], [1 2 3], [1 2]);
+#[cfg(target_arch = "x86_64")]
+static AVX2_F32: Kernels<f32> = kernels!(avx2, f32, 8, [1 2 3 4 6 8 10 12], [1 2 3 4 5 6], [1 2 3 4]);
+#[cfg(target_arch = "x86_64")]
+static AVX512_F32: Kernels<f32> =
+    kernels!(avx512, f32, 16, [1 2 4 6 8 10 12 14], [1 2 4 6 8 10 12 14], [1 2 3 5 7 9]);
+static PORTABLE_F64: Kernels<f64> = kernels!(portable, f64, 8, [1 2 3 4], [1 2 3], [1 2]);
+
+/// The table of `isa` for f32.
+pub(crate) fn f32_kernels(isa: Isa) -> &'static Kernels<f32> {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => &AVX2_F32,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => &AVX512_F32,
+        _ => &PORTABLE_F32,
+    }
 }
 
-lookup!(f32_kernels, f32, 8, 16);
-lookup!(f64_kernels, f64, 4, 8);
+/// The table for f64, the same for every set: double precision serves gradient checks and references, whose speed is not
+/// worth compiling each loop twice more.
+pub(crate) fn f64_kernels(_isa: Isa) -> &'static Kernels<f64> {
+    &PORTABLE_F64
+}
 
 #[cfg(test)]
 mod tests {
