@@ -24,6 +24,7 @@ mod painter;
 mod plant;
 mod scene;
 mod sky;
+mod solid;
 mod street;
 mod vehicle;
 
