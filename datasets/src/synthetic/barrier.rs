@@ -85,7 +85,7 @@ impl Barrier {
                 let mut rgb = scale(self.rgb, (1.0 + 0.28 * stains) * (1.0 - 0.35 * joint));
                 // Somebody was here with a spray can.
                 let tag = value(s.u * 0.8, s.v * 1.7, self.seed ^ 8);
-                if self.seed % 3 == 0 && tag > 0.66 && s.v < 0.8 * self.height {
+                if self.seed.is_multiple_of(3) && tag > 0.66 && s.v < 0.8 * self.height {
                     rgb = mix(rgb, self.paint, 0.7);
                 }
                 (rgb, 1.0)

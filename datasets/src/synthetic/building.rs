@@ -218,7 +218,7 @@ impl Thing for Building {
         }
         // The end wall, which looks at the camera.
         p.wall(near, back_near, (0.0, self.height), Some(ids::BUILDING), |s| {
-            let rgb = self.front_color(s, &light, [0.0, 0.0, -1.0], self.seed % 3 == 0);
+            let rgb = self.front_color(s, &light, [0.0, 0.0, -1.0], self.seed.is_multiple_of(3));
             (light.through_air(rgb, s.z), 1.0)
         });
         let normal = [-side, 0.0, 0.0];

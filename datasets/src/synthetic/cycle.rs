@@ -6,15 +6,18 @@ use super::ids;
 use super::painter::{Painter, Thing};
 use crate::rng::Rng;
 
+/// Sine and cosine of 45 degrees.
+const R: f32 = std::f32::consts::FRAC_1_SQRT_2;
+
 /// Directions of a circle in eight steps of 22.5 degrees (half of it; the rest is the negative).
 const HALF_CIRCLE: [[f32; 2]; 8] = [
     [1.0, 0.0],
     [0.923_879_5, 0.382_683_43],
-    [0.707_106_8, 0.707_106_8],
+    [R, R],
     [0.382_683_43, 0.923_879_5],
     [0.0, 1.0],
     [-0.382_683_43, 0.923_879_5],
-    [-0.707_106_8, 0.707_106_8],
+    [-R, R],
     [-0.923_879_5, 0.382_683_43],
 ];
 
