@@ -12,7 +12,7 @@ use super::geometry::{AxisPhase, AxisTap};
 use super::pack::PackLayout;
 use super::{Epilogue, Shared};
 use crate::cpu::simd::buffer::with_scratch;
-use crate::cpu::simd::table::{Block, Kernels, Part, TileFn, even_split};
+use crate::cpu::simd::table::{Block, Kernels, Part, TileFn};
 use crate::cpu::simd::{MAX_MR, Scalar, Tap, Tile};
 use rayon::prelude::*;
 use smallvec::SmallVec;
@@ -59,8 +59,8 @@ impl<T: Scalar> Job<'_, T> {
         if y.is_empty() || rows * columns == 0 {
             return;
         }
-        let pieces: SmallVec<[(usize, usize); 32]> = even_split(columns, UNIT_PIXELS).collect();
-        let units = self.batch * rows * pieces.len();
+        let pieces = columns.div_ceil(UNIT_PIXELS);
+        let units = self.batch * rows * pieces;
         let unit_flops = self.flops() / units;
         let per_task = (TASK_FLOPS / unit_flops.max(1)).clamp(1, units);
         let tasks = units.div_ceil(per_task);
@@ -69,9 +69,9 @@ impl<T: Scalar> Job<'_, T> {
             // Room for every tap of the largest tile to be copied.
             with_scratch(self.layout.taps * MAX_MR * self.copied_channels(), |scratch| {
                 for unit in units * task / tasks..units * (task + 1) / tasks {
-                    let (image, rest) = (unit / (rows * pieces.len()), unit % (rows * pieces.len()));
-                    let (row, piece) = (rest / pieces.len(), pieces[rest % pieces.len()]);
-                    self.unit(x, y, image, row, piece, scratch);
+                    let (line, piece) = (unit / pieces, unit % pieces);
+                    let (from, to) = (columns * piece / pieces, columns * (piece + 1) / pieces);
+                    self.unit(x, y, line / rows, line % rows, (from, to), scratch);
                 }
             });
         };
@@ -100,7 +100,7 @@ impl<T: Scalar> Job<'_, T> {
         y: Shared<T>,
         image: usize,
         row: usize,
-        (first, len): (usize, usize),
+        (from, to): (usize, usize),
         scratch: &mut [T],
     ) {
         let pitch = self.source.pitch;
@@ -119,7 +119,7 @@ impl<T: Scalar> Job<'_, T> {
                 })
                 .collect();
             for columns in &self.columns {
-                let (from, to) = (first.min(columns.len), (first + len).min(columns.len));
+                let (from, to) = (from.min(columns.len), to.min(columns.len));
                 if from < to {
                     self.stretch(y, &lines, columns, sink_row, (from, to), scratch);
                 }

@@ -1,7 +1,7 @@
 //! Convolution over NHWC images: forward, data gradient (which is also transposed convolution) and weight gradient.
 //!
 //! Everything is slices in, slices out, for `f32` and `f64`, any kernel size, stride, padding, dilation and groups, with a
-//! dedicated path for depthwise filters. [`direct`] drives the passes that produce pixels, [`weight_gradient`] the one that
+//! dedicated path for depthwise filters. `direct.rs` drives the passes that produce pixels, `weight_gradient.rs` the one that
 //! produces weights; both cut the work by geometry alone, so results are the same bits for any number of threads.
 
 mod direct;

@@ -1,10 +1,10 @@
 //! Vector instructions behind one small trait, chosen at run time.
 //!
 //! Every hot loop of the CPU backend is written once, generic over [`Simd`], and instantiated for each instruction set
-//! inside functions that enable it ([`table`] collects them as function pointers). [`Isa::best`] picks the widest set that
+//! inside functions that enable it (`table.rs` collects them as function pointers). [`Isa::best`] picks the widest set that
 //! the processor has; [`with_isa`] forces another one, so a single machine tests all the paths it can run.
 
-pub mod buffer;
+pub(crate) mod buffer;
 mod micro;
 mod portable;
 mod scalar;
