@@ -1,12 +1,13 @@
 //! Memory of the CPU: 64-byte aligned blocks from a caching pool.
 //!
 //! Fresh pages cost a fault each (several times the price of writing them), and a training step allocates the
-//! same sizes over and over; so freed blocks are kept, by size class, and handed out again.
+//! same sizes over and over; so freed blocks are kept, by size class, and handed out again. What has not been
+//! used for longest goes back to the system first, so that sizes no longer in demand make room for others.
 
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
     any::Any,
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     ptr::NonNull,
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
 };
@@ -44,8 +45,32 @@ pub struct MemoryStats {
 
 #[derive(Default)]
 struct Pool {
-    free: HashMap<usize, Vec<NonNull<u8>>>,
+    /// Blocks kept for reuse, by class, with the time of their release; the oldest first.
+    free: HashMap<usize, VecDeque<(NonNull<u8>, u64)>>,
+    /// Blocks released so far: the clock.
+    released: u64,
     stats: MemoryStats,
+}
+
+impl Pool {
+    /// Takes the blocks that have not been used for longest out of the pool, until what is in use and what is
+    /// kept together are hardly more than was ever in use at once. The caller gives them back to the system.
+    fn trim(&mut self) -> Vec<(NonNull<u8>, usize)> {
+        // Sizes in demand change in the course of a training step: with no slack at all, blocks would be
+        // given back and asked for again in every step.
+        let limit = self.stats.peak + self.stats.peak / 8;
+        let mut blocks = Vec::new();
+        while self.stats.live + self.stats.cached > limit {
+            let age =
+                |(&class, free): (&usize, &VecDeque<(NonNull<u8>, u64)>)| Some((free.front()?.1, class));
+            let Some((_, class)) = self.free.iter().filter_map(age).min() else { break };
+            if let Some((ptr, _)) = self.free.get_mut(&class).and_then(VecDeque::pop_front) {
+                self.stats.cached -= class;
+                blocks.push((ptr, class));
+            }
+        }
+        blocks
+    }
 }
 
 // SAFETY: the pointers are to blocks that nobody else owns.
@@ -85,12 +110,14 @@ impl CpuBuffer {
         let mut pool = pool();
         pool.stats.live += class;
         pool.stats.peak = pool.stats.peak.max(pool.stats.live);
-        if let Some(ptr) = pool.free.get_mut(&class).and_then(Vec::pop) {
+        if let Some((ptr, _)) = pool.free.get_mut(&class).and_then(VecDeque::pop_back) {
             pool.stats.cached -= class;
             return Self { ptr, bytes, class };
         }
         pool.stats.system_allocations += 1;
+        let unused = pool.trim();
         drop(pool);
+        unused.into_iter().for_each(|(ptr, class)| release(ptr, class));
         let layout = system_layout(class);
         // SAFETY: the layout's size is at least `ALIGN`, never zero.
         let ptr = NonNull::new(unsafe { alloc_zeroed(layout) });
@@ -115,13 +142,13 @@ impl Drop for CpuBuffer {
     fn drop(&mut self) {
         let mut pool = pool();
         pool.stats.live -= self.class;
-        // More than the work ever needed at once is not worth keeping.
-        if pool.stats.live + pool.stats.cached + self.class > pool.stats.peak {
-            drop(pool);
-            return release(self.ptr, self.class);
-        }
         pool.stats.cached += self.class;
-        pool.free.entry(self.class).or_default().push(self.ptr);
+        pool.released += 1;
+        let now = pool.released;
+        pool.free.entry(self.class).or_default().push_back((self.ptr, now));
+        let unused = pool.trim();
+        drop(pool);
+        unused.into_iter().for_each(|(ptr, class)| release(ptr, class));
     }
 }
 
@@ -158,7 +185,7 @@ pub fn release_cached_memory() {
         std::mem::take(&mut pool.free)
     };
     for (class, blocks) in free {
-        blocks.into_iter().for_each(|block| release(block, class));
+        blocks.into_iter().for_each(|(ptr, _)| release(ptr, class));
     }
 }
 
@@ -173,6 +200,23 @@ mod tests {
             assert!(c >= bytes && (c <= bytes * 5 / 4 + ALIGN), "{bytes} → {c}");
             assert_eq!(class(c), c);
         }
+    }
+
+    /// Blocks of sizes no longer asked for give way to those that are.
+    #[test]
+    fn old_blocks_make_room() {
+        let mut pool = Pool::default();
+        let block = |i: usize| NonNull::new((i * ALIGN) as *mut u8).expect("not null");
+        pool.stats.peak = 800;
+        pool.stats.cached = 1100;
+        for (i, class) in [500, 300, 300].into_iter().enumerate() {
+            pool.free.entry(class).or_default().push_back((block(i + 1), i as u64));
+        }
+        assert_eq!(pool.trim(), [(block(1), 500)]);
+        assert_eq!(pool.stats.cached, 600);
+        pool.stats.live = 500;
+        assert_eq!(pool.trim(), [(block(2), 300)]);
+        assert!(pool.trim().is_empty());
     }
 
     #[test]

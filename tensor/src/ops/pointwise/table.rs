@@ -158,9 +158,9 @@ binary! {
     /// xʸ.
     Pow "pow" "pow(x, y)" |x, y| x.powf(y);
     /// The larger; NaN where one is.
-    Maximum "maximum" "x > y || x != x ? x : y" |x, y| if x > y || x.is_nan() { x } else { y };
+    Maximum "maximum" "x > y || x != x ? x : y" |x, y| if (x > y) | x.is_nan() { x } else { y };
     /// The smaller; NaN where one is.
-    Minimum "minimum" "x < y || x != x ? x : y" |x, y| if x < y || x.is_nan() { x } else { y };
+    Minimum "minimum" "x < y || x != x ? x : y" |x, y| if (x < y) | x.is_nan() { x } else { y };
     /// x where positive, else y·x (PReLU with slope y; He et al. 2015).
     Prelu "prelu" "x > 0 ? x : y * x" |x, y| if x > T::zero() { x } else { y * x };
     /// y where x > 0, else 0: the gradient y of a ReLU of x.

@@ -16,6 +16,8 @@ use crate::{
 
 /// Columns searched at a time.
 const COLUMNS: usize = 256;
+/// Rows searched side by side, so that no comparison waits for the one before.
+const ROWS: usize = 8;
 
 impl ArgReduce {
     pub(crate) fn cpu(&self, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
@@ -39,8 +41,12 @@ impl ArgReduce {
         // The first NaN wins, and is kept: nothing is larger or smaller than it.
         #[allow(clippy::eq_op)]
         match self.kind {
-            Extremum::Max => search::<T>(x, self.axis, dims, |v, best| v > best || (v != v && best == best)),
-            Extremum::Min => search::<T>(x, self.axis, dims, |v, best| v < best || (v != v && best == best)),
+            Extremum::Max => {
+                search::<T>(x, self.axis, dims, |v, best| (v > best) | ((v != v) & (best == best)))
+            }
+            Extremum::Min => {
+                search::<T>(x, self.axis, dims, |v, best| (v < best) | ((v != v) & (best == best)))
+            }
         }
     }
 }
@@ -67,6 +73,15 @@ fn search<T: Element>(
                 (at, out) = (at + n, tail);
             }
             let mut kept = Cursor::new(&split.kept, at);
+            let (blocks, out) = if step == 1 { out.as_chunks_mut::<ROWS>() } else { (&mut [][..], out) };
+            for y in blocks {
+                let rows = from_fn(|_| {
+                    let start = kept.offsets[0];
+                    kept.advance();
+                    &elements[start..start + len]
+                });
+                *y = side_by_side(rows, len, &better);
+            }
             for y in out {
                 let start = kept.offsets[0];
                 *y = row(&elements[start..=start + (len - 1) * step], step, &better) as i64;
@@ -74,6 +89,21 @@ fn search<T: Element>(
             }
         });
     })
+}
+
+/// Searches several rows of `len` adjacent elements at once.
+fn side_by_side<T: Element>(rows: [&[T]; ROWS], len: usize, better: &impl Fn(T, T) -> bool) -> [i64; ROWS] {
+    let rows = rows.map(|row| &row[..len]);
+    let mut best = rows.map(|row| row[0]);
+    let mut index = [0u32; ROWS];
+    for i in 1..len {
+        for k in 0..ROWS {
+            let wins = better(rows[k][i], best[k]);
+            best[k] = if wins { rows[k][i] } else { best[k] };
+            index[k] = if wins { i as u32 } else { index[k] };
+        }
+    }
+    index.map(i64::from)
 }
 
 fn row<T: Element>(x: &[T], step: usize, better: &impl Fn(T, T) -> bool) -> usize {

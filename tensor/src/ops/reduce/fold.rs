@@ -97,7 +97,7 @@ macro_rules! extremum {
             fn step($m: T, $x: T) -> T {
                 // NaN is unequal to itself; once it is held, nothing is larger or smaller.
                 #[allow(clippy::eq_op)]
-                if $better || $x != $x { $x } else { $m }
+                if ($better) | ($x != $x) { $x } else { $m }
             }
 
             #[inline(always)]
