@@ -12,7 +12,7 @@ use criterion::{Criterion, Throughput};
 use rayon::prelude::*;
 use tensor::{
     DType, Format, Ops, Tensor,
-    ops::{ArgReduce, Binary, Distribution, Extremum, Unslice},
+    ops::{ArgReduce, Binary, Distribution, Extremum, Reduction, Unslice},
     rng::Key,
 };
 
@@ -136,6 +136,7 @@ fn reductions(c: &mut Report) {
         bench(c, &format!("sum all {name}"), &[x], || x.sum_all());
         bench(c, &format!("sum per channel {name}"), &[x], || x.sum(&[0, 2, 3], true));
         bench(c, &format!("sum over channels {name}"), &[x], || x.sum(&[1], true));
+        bench(c, &format!("max per channel {name}"), &[x], || x.reduce(Reduction::Max, &[0, 2, 3], true));
         bench(c, &format!("mean over images {name}"), &[x], || x.mean(&[2, 3], true));
     }
     let narrow = random(&[4, 16, 180, 240], Format::ChannelsLast);

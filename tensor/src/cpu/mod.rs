@@ -117,3 +117,30 @@ macro_rules! dispatch_any {
     };
 }
 pub(crate) use dispatch_any;
+
+/// A function compiled twice, for the processor the crate is built for and for AVX2, of which the better is called.
+/// Only element-wise work belongs here: both versions give the same results to the bit.
+macro_rules! multiversion {
+    ($(#[$doc:meta])* fn $name:ident<$t:ident: $bound:path>($($arg:ident: $type:ty),* $(,)?) $(-> $r:ty)? $body:block) => {
+        $(#[$doc])*
+        #[inline]
+        fn $name<$t: $bound>($($arg: $type),*) $(-> $r)? {
+            #[inline(always)]
+            fn portable<$t: $bound>($($arg: $type),*) $(-> $r)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn avx2<$t: $bound>($($arg: $type),*) $(-> $r)? {
+                portable($($arg),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") {
+                // SAFETY: the processor has AVX2.
+                return unsafe { avx2($($arg),*) };
+            }
+            portable($($arg),*)
+        }
+    };
+}
+pub(crate) use multiversion;

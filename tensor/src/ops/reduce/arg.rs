@@ -9,14 +9,13 @@ use super::{
 use crate::{
     Element, Outputs, Tensor,
     cpu::{
-        slice,
+        multiversion, slice,
         strided::{CHUNK, Cursor},
     },
 };
 
-/// Columns searched at a time.
-const COLUMNS: usize = 256;
-/// Rows searched side by side, so that no comparison waits for the one before.
+/// Columns, or rows, searched side by side: none of their comparisons waits for another's.
+const COLUMNS: usize = 16;
 const ROWS: usize = 8;
 
 impl ArgReduce {
@@ -67,7 +66,7 @@ fn search<T: Element>(
         tasks(out, at_once, |(i, out)| {
             let (mut at, mut out) = (i * at_once, out);
             while by_columns && !out.is_empty() {
-                let n = out.len().min(width - at % width).min(COLUMNS);
+                let n = out.len().min(width - at % width);
                 let (head, tail) = out.split_at_mut(n);
                 columns(&elements[Cursor::new(&split.kept, at).offsets[0]..], len, step, head, &better);
                 (at, out) = (at + n, tail);
@@ -91,19 +90,48 @@ fn search<T: Element>(
     })
 }
 
-/// Searches several rows of `len` adjacent elements at once.
-fn side_by_side<T: Element>(rows: [&[T]; ROWS], len: usize, better: &impl Fn(T, T) -> bool) -> [i64; ROWS] {
-    let rows = rows.map(|row| &row[..len]);
-    let mut best = rows.map(|row| row[0]);
-    let mut index = [0u32; ROWS];
-    for i in 1..len {
-        for k in 0..ROWS {
-            let wins = better(rows[k][i], best[k]);
-            best[k] = if wins { rows[k][i] } else { best[k] };
-            index[k] = if wins { i as u32 } else { index[k] };
+multiversion! {
+    /// Searches several rows of `len` adjacent elements at once.
+    fn side_by_side<T: Element>(rows: [&[T]; ROWS], len: usize, better: &impl Fn(T, T) -> bool) -> [i64; ROWS] {
+        let rows = rows.map(|row| &row[..len]);
+        let mut best = rows.map(|row| row[0]);
+        let mut index = [0u32; ROWS];
+        for i in 1..len {
+            let next: [T; ROWS] = from_fn(|k| rows[k][i]);
+            for k in 0..ROWS {
+                let wins = better(next[k], best[k]);
+                best[k] = if wins { next[k] } else { best[k] };
+                index[k] = if wins { i as u32 } else { index[k] };
+            }
+        }
+        index.map(i64::from)
+    }
+}
+
+multiversion! {
+    /// Searches the columns of `len` rows, `step` apart, at once.
+    fn columns<T: Element>(x: &[T], len: usize, step: usize, out: &mut [i64], better: &impl Fn(T, T) -> bool) {
+        let (blocks, rest) = out.as_chunks_mut::<COLUMNS>();
+        let done = blocks.len() * COLUMNS;
+        for (b, out) in blocks.iter_mut().enumerate() {
+            let x = &x[b * COLUMNS..];
+            let mut best: [T; COLUMNS] = from_fn(|k| x[k]);
+            let mut index = [0u32; COLUMNS];
+            for i in 1..len {
+                let next = &x[i * step..i * step + COLUMNS];
+                for k in 0..COLUMNS {
+                    let wins = better(next[k], best[k]);
+                    best[k] = if wins { next[k] } else { best[k] };
+                    index[k] = if wins { i as u32 } else { index[k] };
+                }
+            }
+            *out = index.map(i64::from);
+        }
+        for (j, y) in rest.iter_mut().enumerate() {
+            let start = done + j;
+            *y = row(&x[start..=start + (len - 1) * step], step, better) as i64;
         }
     }
-    index.map(i64::from)
 }
 
 fn row<T: Element>(x: &[T], step: usize, better: &impl Fn(T, T) -> bool) -> usize {
@@ -119,20 +147,4 @@ fn row<T: Element>(x: &[T], step: usize, better: &impl Fn(T, T) -> bool) -> usiz
         x.iter().step_by(step.max(1)).enumerate().for_each(|(i, &v)| consider(i, v));
     }
     index
-}
-
-/// Searches the columns of `len` rows, `step` apart, at once.
-fn columns<T: Element>(x: &[T], len: usize, step: usize, out: &mut [i64], better: &impl Fn(T, T) -> bool) {
-    let n = out.len();
-    let mut best: [T; COLUMNS] = from_fn(|j| x[j.min(n - 1)]);
-    let mut index = [0u32; COLUMNS];
-    for i in 1..len {
-        let row = &x[i * step..i * step + n];
-        for ((best, index), &v) in best.iter_mut().zip(&mut index).zip(row) {
-            let wins = better(v, *best);
-            *best = if wins { v } else { *best };
-            *index = if wins { i as u32 } else { *index };
-        }
-    }
-    out.iter_mut().zip(index).for_each(|(y, i)| *y = i.into());
 }
