@@ -176,7 +176,7 @@ impl Layout {
             if run.0 == 1 {
                 run = runs.pop()?;
             }
-            if run.0 % d != 0 {
+            if !run.0.is_multiple_of(d) {
                 return None;
             }
             strides[axis] = run.1;

@@ -172,11 +172,13 @@ fn settled(x: &Tensor, dims: &[usize], format: Format) -> Result<Tensor> {
     if crossed { x.to_format(format) } else { Ok(x.clone()) }
 }
 
+/// A loop over the adjacent elements of one operand (or two, or three) and of the result.
+type Loop1<'a, A, U> = dyn Fn(&[A], &mut [U]) + Sync + 'a;
+type Loop2<'a, A, B, U> = dyn Fn(&[A], &[B], &mut [U]) + Sync + 'a;
+type Loop3<'a, A, B, C, U> = dyn Fn(&[A], &[B], &[C], &mut [U]) + Sync + 'a;
+
 /// The result of `f` on the elements of `x`. `f` gets slices of one length.
-pub(crate) fn map1<A: Element, U: Element>(
-    x: &Tensor,
-    f: &(dyn Fn(&[A], &mut [U]) + Sync),
-) -> Result<Tensor> {
+pub(crate) fn map1<A: Element, U: Element>(x: &Tensor, f: &Loop1<A, U>) -> Result<Tensor> {
     let (dims, format) = (x.dims(), x.layout().preferred_format());
     let x = settled(x, dims, format)?;
     let a = slice::<A>(&x)?;
@@ -194,7 +196,7 @@ pub(crate) fn map2<A: Element, B: Element, U: Element>(
     dims: &[usize],
     x: &Tensor,
     y: &Tensor,
-    f: &(dyn Fn(&[A], &[B], &mut [U]) + Sync),
+    f: &Loop2<A, B, U>,
 ) -> Result<Tensor> {
     let format = common_format(dims, &[x, y]);
     let (x, y) = (settled(x, dims, format)?, settled(y, dims, format)?);
@@ -216,7 +218,7 @@ pub(crate) fn map2<A: Element, B: Element, U: Element>(
 pub(crate) fn map3<A: Element, B: Element, C: Element, U: Element>(
     dims: &[usize],
     [x, y, z]: [&Tensor; 3],
-    f: &(dyn Fn(&[A], &[B], &[C], &mut [U]) + Sync),
+    f: &Loop3<A, B, C, U>,
 ) -> Result<Tensor> {
     let format = common_format(dims, &[x, y, z]);
     let (x, y, z) = (settled(x, dims, format)?, settled(y, dims, format)?, settled(z, dims, format)?);
