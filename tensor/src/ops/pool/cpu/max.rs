@@ -92,7 +92,7 @@ fn best_of<T: Real, const B: usize>(x: &[T], taps: &[(usize, u8)], y: &mut [T], 
         let x = &x[at..at + B];
         for j in 0..B {
             // Larger, or the first NaN, or the first at all.
-            let better = (!(x[j] <= best[j]) & (best[j] == best[j])) | (i == 0);
+            let better = (x[j] > best[j]) | (x[j].is_nan() & !best[j].is_nan()) | (i == 0);
             best[j] = select(better, x[j], best[j]);
             places[j] = select(better, place as u32, places[j]);
         }
