@@ -39,7 +39,7 @@ fn run(c: &mut Criterion, name: &str, op: impl Into<Op>, ins: &[&Tensor]) {
 /// Lets the memory pool keep what the benchmarks use, as it does in the midst of a training step: fresh pages would
 /// cost more than most of these operations.
 fn keep_memory() {
-    drop(Tensor::zeros(&[1 << 28], DType::F32).unwrap());
+    drop(Tensor::zeros(&[1 << 26], DType::F32).unwrap());
     release_cached_memory();
 }
 

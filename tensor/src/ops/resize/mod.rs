@@ -1,8 +1,9 @@
 //! Resizing of feature maps and its adjoint.
 //!
 //! Source position of result pixel `i`: with aligned corners `i·(in − 1)/(out − 1)`; otherwise, bilinear,
-//! `(i + ½)·in/out − ½` clamped at 0, and, nearest, `⌊i·in/out⌋` — PyTorch's `interpolate`, to the letter.
-//! (Nearest with aligned corners rounds `i·(in − 1)/(out − 1)` to the nearest pixel.)
+//! `(i + ½)·in/out − ½` clamped at 0, and, nearest, `⌊i·in/out⌋` — as PyTorch's `interpolate` does. (Nearest with
+//! aligned corners rounds `i·(in − 1)/(out − 1)` to the nearest pixel.) Nearest positions are exact here; PyTorch's
+//! single-precision scale takes the pixel before at a few places of odd size pairs, such as 2 → 82.
 
 mod cpu;
 
