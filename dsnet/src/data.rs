@@ -40,22 +40,27 @@ pub struct DataSpec {
     pub root: Option<PathBuf>,
     /// Which Cityscapes labels.
     pub labels: Labels,
-    /// Number of synthetic training scenes; validation and test have a sixth of it, at least one.
-    pub scenes: usize,
+    /// Number of synthetic training scenes.
+    pub train_images: usize,
+    /// Number of synthetic validation scenes, and of test scenes.
+    pub val_images: usize,
     /// Size of synthetic scenes.
     pub scene_size: Size,
 }
 
 impl DataSpec {
     /// Synthetic training scenes when nothing is said.
-    pub const SCENES: usize = 600;
+    pub const TRAIN_IMAGES: usize = 600;
+    /// Synthetic validation scenes when nothing is said.
+    pub const VAL_IMAGES: usize = 100;
     /// Size of synthetic scenes when nothing is said.
     pub const SCENE_SIZE: Size = Size { height: 128, width: 256 };
 
     /// The synthetic data as it is when nothing is said.
     pub fn synthetic() -> Self {
-        let (scenes, scene_size) = (Self::SCENES, Self::SCENE_SIZE);
-        Self { source: Source::Synthetic, root: None, labels: Labels::Fine, scenes, scene_size }
+        let (train_images, val_images) = (Self::TRAIN_IMAGES, Self::VAL_IMAGES);
+        let (source, scene_size) = (Source::Synthetic, Self::SCENE_SIZE);
+        Self { source, root: None, labels: Labels::Fine, train_images, val_images, scene_size }
     }
 
     /// The labelling scheme.
@@ -76,7 +81,9 @@ impl DataSpec {
                 let name = format!("{:?}", self.source).to_lowercase();
                 Err(Error::usage(format!("--data {name} needs --root, the folder of the dataset")))
             }
-            (Source::Synthetic, None) if self.scenes == 0 => Err(Error::usage("scenes must be at least 1")),
+            (Source::Synthetic, None) if self.train_images.min(self.val_images) == 0 => {
+                Err(Error::usage("train-images and val-images must be at least 1"))
+            }
             _ => Ok(()),
         }
     }
@@ -90,7 +97,7 @@ impl DataSpec {
         let root = self.root.clone().unwrap_or_default();
         Ok(match self.source {
             Source::Synthetic => {
-                let len = if split == Split::Train { self.scenes } else { self.scenes.div_ceil(6) };
+                let len = if split == Split::Train { self.train_images } else { self.val_images };
                 let Size { height, width } = self.scene_size;
                 let options = SyntheticOptions { len, width, height, ..SyntheticOptions::new(split) };
                 Arc::new(Synthetic::new(options)?)

@@ -40,12 +40,14 @@ impl DoctorArgs {
         let memory = |key: &str| kilobytes(&meminfo, key).map(|kb| kb as u64 * 1024);
         let (total, free) = (memory("MemTotal:"), memory("MemAvailable:"));
         let features = features();
+        let isa = format!("{:?}", tensor::cpu::simd::Isa::current()).to_lowercase();
         let cuda = cuda_backend::examine(&cuda_backend::Environment::current());
         if self.json {
             return print_json(&serde_json::json!({
                 "version": env!("CARGO_PKG_VERSION"),
                 "cpu": name,
                 "threads": cores,
+                "kernels": isa,
                 "features": features.iter().map(|(n, has)| ((*n).to_owned(), *has)).collect::<std::collections::BTreeMap<_, _>>(),
                 "memory_bytes": total,
                 "available_bytes": free,
@@ -60,7 +62,7 @@ impl DoctorArgs {
         let size = |b: Option<u64>| b.map_or("unknown".to_owned(), bytes);
         println!("dsnet {}", env!("CARGO_PKG_VERSION"));
         println!("processor  {name}, {cores} threads");
-        println!("vectors    has {}; has not {}", list(true), list(false));
+        println!("vectors    has {}; has not {}; kernels use {isa}", list(true), list(false));
         println!("memory     {}, {} available\n", size(total), size(free));
         println!("{cuda}");
         Ok(())

@@ -51,8 +51,11 @@ struct DataArgs {
     #[arg(long, value_enum, default_value = "fine")]
     labels: crate::data::Labels,
     /// Number of synthetic training scenes
-    #[arg(long, value_name = "N", default_value_t = crate::data::DataSpec::SCENES)]
-    scenes: usize,
+    #[arg(long, value_name = "N", default_value_t = crate::data::DataSpec::TRAIN_IMAGES)]
+    train_images: usize,
+    /// Number of synthetic validation (and test) scenes
+    #[arg(long, value_name = "N", default_value_t = crate::data::DataSpec::VAL_IMAGES)]
+    val_images: usize,
     /// Size of synthetic scenes
     #[arg(long, value_name = "HxW", default_value_t = crate::data::DataSpec::SCENE_SIZE)]
     scene_size: crate::train::Size,
@@ -64,7 +67,8 @@ impl DataArgs {
             source,
             root: self.root.clone(),
             labels: self.labels,
-            scenes: self.scenes,
+            train_images: self.train_images,
+            val_images: self.val_images,
             scene_size: self.scene_size,
         }
     }
@@ -118,9 +122,6 @@ fn run(command: Command) -> Result<()> {
 
 /// Runs the program on the process's arguments. Exit code 0 on success, 2 for wrong usage, 1 for other errors.
 pub fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("DSNET_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

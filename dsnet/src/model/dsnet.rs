@@ -1,6 +1,6 @@
 //! The network (the paper's Table 2), and with the encoding head that it has in training alone.
 
-use autograd::Var;
+use autograd::{Ops, Var};
 use nn::{
     ConvTranspose2d, ConvTranspose2dConfig, Ctx, Encoding, EncodingConfig, Init, Initializer, Module, Result,
     Visitor, visit_child,
@@ -144,11 +144,18 @@ pub struct TrainableDsNet {
 impl TrainableDsNet {
     /// A net and, if `head`, the encoding head.
     ///
+    /// The head sums over K codewords (Eq. 6) where EncNet takes the mean, so its logits would start K times as large as
+    /// EncNet's, and its gradient in the encoder some hundred times that of the pixel loss: the net would learn
+    /// nothing else. Its last layer therefore starts K times smaller than usual.
+    ///
     /// # Errors
     /// As [`DsNet::new`].
     pub fn new(config: &DsNetConfig, head: bool, init: &Initializer) -> Result<Self> {
         let enc = EncodingConfig::new(config.channels[2], config.classes).codewords(config.codewords);
         let enc = head.then(|| enc.build(&init.scope("enc"))).transpose()?;
+        for param in enc.iter().map(|enc| &enc.fc.weight) {
+            param.set(param.value().mul_scalar(1.0 / config.codewords as f64)?);
+        }
         Ok(Self { net: DsNet::new(config, init)?, enc })
     }
 

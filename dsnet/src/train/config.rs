@@ -90,7 +90,8 @@ impl TrainOptions {
         Ok(self.or(Self {
             data: Some(source),
             labels: (source == Source::Cityscapes).then_some(Labels::Fine),
-            scenes: synthetic.then_some(DataSpec::SCENES),
+            train_images: synthetic.then_some(DataSpec::TRAIN_IMAGES),
+            val_images: synthetic.then_some(DataSpec::VAL_IMAGES),
             scene_size: synthetic.then_some(DataSpec::SCENE_SIZE),
             crop: Some(crop.parse().map_err(Error::usage)?),
             scales: Some(scales.parse().map_err(Error::usage)?),
@@ -132,7 +133,8 @@ impl TrainOptions {
                 source,
                 root: o.root.clone(),
                 labels: o.labels.unwrap_or(Labels::Fine),
-                scenes: o.scenes.unwrap_or(DataSpec::SCENES),
+                train_images: o.train_images.unwrap_or(DataSpec::TRAIN_IMAGES),
+                val_images: o.val_images.unwrap_or(DataSpec::VAL_IMAGES),
                 scene_size: o.scene_size.unwrap_or(DataSpec::SCENE_SIZE),
             },
             crop: get!(crop),
@@ -156,8 +158,10 @@ impl TrainOptions {
             samples: get!(samples),
         };
         config.check()?;
-        if source != Source::Synthetic && (o.scenes.is_some() || o.scene_size.is_some()) {
-            return Err(Error::usage("scenes and scene-size are options of the synthetic data"));
+        let drawn = o.train_images.is_some() || o.val_images.is_some() || o.scene_size.is_some();
+        if source != Source::Synthetic && drawn {
+            let what = "train-images, val-images and scene-size are options of the synthetic data";
+            return Err(Error::usage(what));
         }
         if source != Source::Cityscapes && o.labels.is_some() {
             return Err(Error::usage("labels (fine or coarse) is an option of the cityscapes data"));
@@ -226,7 +230,7 @@ mod tests {
             ("model = \"dsnet-3\"", "dsnet-2.0"),
             ("data = \"camvid\"", "--root"),
             ("labels = \"coarse\"", "cityscapes"),
-            ("data = \"camvid\"\nroot = \"x\"\nscenes = 3", "synthetic"),
+            ("data = \"camvid\"\nroot = \"x\"\ntrain-images = 3", "synthetic"),
         ] {
             let error = TrainOptions::parse(text).unwrap().resolve().unwrap_err();
             assert!(error.to_string().contains(part), "{text}: {error}");

@@ -52,9 +52,12 @@ options! {
     /// Which Cityscapes labels [default: fine]
     #[arg(long, value_enum, help_heading = "Data")]
     labels: Labels,
-    /// Number of synthetic training scenes [default: 400]
+    /// Number of synthetic training scenes [default: 600]
     #[arg(long, value_name = "N", help_heading = "Data")]
-    scenes: usize,
+    train_images: usize,
+    /// Number of synthetic validation scenes [default: 100]
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    val_images: usize,
     /// Size of synthetic scenes [default: 128x256]
     #[arg(long, value_name = "HxW", help_heading = "Data")]
     scene_size: super::Size,
@@ -147,7 +150,7 @@ impl TrainOptions {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let table: toml::Table = toml::from_str(text).map_err(|e| e.to_string())?;
         let known = names();
-        for key in table.keys().filter(|key| !known.contains(key)) {
+        if let Some(key) = table.keys().find(|key| !known.contains(key)) {
             let nearest = known.iter().max_by(|a, b| likeness(a, key).total_cmp(&likeness(b, key)));
             return Err(match nearest.filter(|name| likeness(name, key) > 0.6) {
                 Some(name) => format!("there is no option \"{key}\"; did you mean \"{name}\"?"),

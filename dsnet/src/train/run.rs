@@ -91,6 +91,7 @@ impl<'a> Run<'a> {
             rayon::current_num_threads(),
             self.folder.path().display()
         );
+        eprintln!("it can be stopped at any moment: --resume --out {} goes on", self.folder.path().display());
         if self.saved.step > 0 {
             eprintln!("going on after step {} of {}", self.saved.step, self.saved.total_steps);
         }
@@ -140,13 +141,18 @@ impl<'a> Run<'a> {
         let key = Key::new(self.config.seed, step as u64 + 1);
         let loss = self.learner.step(&batch.images, &batch.labels, key, factor);
         let loss = loss.map_err(|e| match e {
-            Error::NotFinite(what) => Error::NotFinite(format!(
-                "training stopped at step {} (epoch {}): {what}\n  images: {}\n  the last checkpoint {} is untouched",
-                step + 1,
-                epoch + 1,
-                batch.names.join(", "),
-                self.folder.last().display()
-            )),
+            Error::NotFinite(what) => {
+                let last = self.folder.last();
+                let kept = if last.exists() {
+                    format!("the last checkpoint {} is untouched", last.display())
+                } else {
+                    "no checkpoint was written yet".into()
+                };
+                let (step, epoch, names) = (step + 1, epoch + 1, batch.names.join(", "));
+                Error::NotFinite(format!(
+                    "training stopped at step {step} (epoch {epoch}): {what}\n  images: {names}\n  {kept}"
+                ))
+            }
             other => other.during(format!("step {} on {}", step + 1, batch.names.join(", "))),
         })?;
         self.log.write(&Line::Step {

@@ -14,7 +14,7 @@ pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(thousands(1_000), "1,000");
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(2_345_678_901), "2.35 GB");
-        assert_eq!(duration(3.14), "3.1 s");
+        assert_eq!(duration(8.06), "8.1 s");
         assert_eq!(duration(200.2), "3 min 20 s");
         assert_eq!(duration(7500.0), "2 h 05 min");
         assert_eq!(percent(Some(0.7184)), "71.8");

@@ -60,7 +60,7 @@ fn summary_counts() {
 
 #[test]
 fn stats_tell_alpha_and_gamma() {
-    let stats = json(&["stats", "--scenes=20", "--scene-size=64x128", "--json"]);
+    let stats = json(&["stats", "--train-images=20", "--scene-size=64x128", "--json"]);
     let classes = stats["classes"].as_array().unwrap();
     assert_eq!(classes.len(), 19);
     let shares: f64 = classes.iter().map(|c| c["frequency"].as_f64().unwrap()).sum();

@@ -24,7 +24,7 @@ fn train_then_eval_then_predict() {
     let best = epochs.iter().map(|e| e["val"]["miou"].as_f64().unwrap()).fold(0.0, f64::max);
 
     // The same scores again, from the file.
-    let spec = ["--scenes=12", "--scene-size=32x64"];
+    let spec = ["--val-images=2", "--scene-size=32x64"];
     let weights = "--weights=run/best.safetensors";
     let text = succeeds(at, &[&["eval", weights, "--json=scores.json"][..], &spec].concat());
     assert!(text.contains("categories"), "{text}");
@@ -46,7 +46,7 @@ fn train_then_eval_then_predict() {
         }
     }
     // Fine-tuning from these weights; a finished run is not written over.
-    succeeds(at, &[&TINY[..14], &["--out=again", "--init=run/best.safetensors", "--epochs=1"]].concat());
+    succeeds(at, &[&TINY[..], &["--out=again", "--init=run/best.safetensors", "--epochs=1"]].concat());
     let error = fails(at, 2, &TINY);
     assert!(error.contains("--resume"), "{error}");
 }
@@ -72,10 +72,10 @@ fn camvid_from_disk() {
     let text = succeeds(at, &["eval", weights, "--root=data", "--split=test", "--json=-"]);
     let scores: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(scores["classes"][1]["pixels"].as_u64(), Some(0), "no building anywhere: {text}");
-    assert!(scores["pixel_accuracy"].as_f64().unwrap() > 0.8, "two flat colours are learnt: {text}");
+    assert!(scores["pixel_accuracy"].as_f64().unwrap() > 0.6, "two flat colours are learnt: {text}");
     // The last row of each picture is void.
     assert_eq!(scores["pixels"].as_u64(), Some(4 * 48 * 39));
 
-    let error = fails(at, 1, &["eval", weights, "--data=synthetic", "--scenes=6", "--scene-size=32x64"]);
+    let error = fails(at, 1, &["eval", weights, "--data=synthetic", "--val-images=1", "--scene-size=32x64"]);
     assert!(error.contains("11 classes of camvid") && error.contains("19 classes"), "{error}");
 }
