@@ -3,7 +3,7 @@
 //! Nothing is linked: a program with this crate starts on a machine that has never seen a GPU. Libraries are opened when
 //! asked for, in a fixed search order ([`folders`]), and what was tried is part of every answer, so that a person can see why
 //! a library that "is installed" was not found. [`examine`] looks at everything and returns a [`Report`], which the
-//! `dsnet doctor` command prints; [`locate`] opens one library for use.
+//! `dsnet doctor` command prints; [`locate()`] opens one library for use.
 //!
 //! | module | holds |
 //! | --- | --- |

@@ -104,7 +104,10 @@ impl Data {
     }
 }
 
-const PASSES: [(&str, fn(&mut Data, &Layer)); 3] = [
+/// Runs one pass of a layer.
+type Pass = fn(&mut Data, &Layer);
+
+const PASSES: [(&str, Pass); 3] = [
     ("forward", Data::forward),
     ("input gradient", Data::input_gradient),
     ("weight gradient", Data::weight_gradient),

@@ -137,7 +137,7 @@ pub(super) fn check_channels(
         let why = format!("channels {input}→{output}, kernel {kernel:?} and {op:?} must all be at least 1");
         return Err(Error::config(what, why));
     }
-    if input % op.groups != 0 || output % op.groups != 0 {
+    if !input.is_multiple_of(op.groups) || !output.is_multiple_of(op.groups) {
         let why = format!("{} groups do not divide the channels {input}→{output}", op.groups);
         return Err(Error::config(what, why));
     }

@@ -52,7 +52,7 @@ pub(super) fn zip<T: Real, const I: usize, const O: usize>(
         *slice = values::<T>(host)?;
     }
     let len = slices[0].len();
-    let mut buffers: [CpuBuffer; O] = std::array::from_fn(|_| CpuBuffer::new(len * size_of::<T>()));
+    let mut buffers: [CpuBuffer; O] = std::array::from_fn(|_| CpuBuffer::new(size_of_val(slices[0])));
     let mut outs = buffers.each_mut().map(|b| &mut b.as_mut_slice::<T>()[..len]);
     let ins_all = slices.map(|s| &s[..len]);
     for i in 0..len {

@@ -11,8 +11,11 @@ fn vector(case: &Case, name: &str) -> Vec<f64> {
     case.tensor(name).to_f64_vec().unwrap()
 }
 
+/// A loss of logits and labels.
+type Loss = Box<dyn Fn(&Var, &Tensor) -> nn::Result<Var>>;
+
 /// The loss of a case as a function of logits and labels.
-fn loss(case: &Case) -> Outcome<Box<dyn Fn(&Var, &Tensor) -> nn::Result<Var>>> {
+fn loss(case: &Case) -> Outcome<Loss> {
     let balance = || ClassBalance { alpha: vector(case, "alpha"), gamma: vector(case, "gamma") };
     let ignore = case.number("ignore_index") as i64;
     Ok(match case.text("op") {
