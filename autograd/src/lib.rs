@@ -1,7 +1,7 @@
 //! Tape-based automatic differentiation over [`tensor`]'s operations.
 //!
 //! A [`Tape`] is a list of what was applied, in order; a [`Var`] is a tensor that may know its place in such
-//! a list. Operations are [`Ops`](tensor::Ops) methods on `Var`; [`Var::backward`] walks the list in reverse.
+//! a list. Operations are [`Ops`] methods on `Var`; [`Var::backward`] walks the list in reverse.
 //! Rules (in `rules/`) are themselves written in `Var`s: on plain values they run at once, on a tape they are
 //! recorded, so that derivatives can be differentiated again ([`gradients`] with `create_graph`).
 //!

@@ -8,7 +8,7 @@
 //! | [`train`] | settings, run folder, training loop |
 //! | [`infer`], [`eval`], [`predict`], [`pictures`] | running a trained model |
 //! | [`metrics`] | confusion matrix and scores |
-//! | [`bench`], [`summary`] | what a model costs |
+//! | [`mod@bench`], [`summary`] | what a model costs |
 //! | [`ui`] | progress and tables |
 //! | [`cli`] | the command line |
 

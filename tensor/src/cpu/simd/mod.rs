@@ -1,6 +1,6 @@
 //! Vector instructions behind one small trait, chosen at run time.
 //!
-//! Every hot loop of the CPU backend is written once, generic over [`Simd`], and instantiated for each instruction set
+//! Every hot loop of the CPU backend is written once, generic over a private trait `Simd`, and instantiated for each instruction set
 //! inside functions that enable it (`table.rs` collects them as function pointers). [`Isa::best`] picks the widest set that
 //! the processor has; [`with_isa`] forces another one, so a single machine tests all the paths it can run.
 
