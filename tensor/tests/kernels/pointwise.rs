@@ -9,8 +9,13 @@ use tensor::{
 
 use super::layouts::*;
 
+/// What each function should give, in f64.
+type Reference1 = fn(f64) -> f64;
+type Reference2 = fn(f64, f64) -> f64;
+type Predicate = fn(f64, f64) -> bool;
+
 /// Every function of one operand, with its reference.
-fn unary() -> Vec<(Unary, fn(f64) -> f64)> {
+fn unary() -> Vec<(Unary, Reference1)> {
     vec![
         (Unary::Neg, |x| -x),
         (Unary::Abs, f64::abs),
@@ -47,7 +52,7 @@ fn unary() -> Vec<(Unary, fn(f64) -> f64)> {
     ]
 }
 
-fn binary() -> Vec<(Binary, fn(f64, f64) -> f64)> {
+fn binary() -> Vec<(Binary, Reference2)> {
     vec![
         (Binary::Add, |x, y| x + y),
         (Binary::Sub, |x, y| x - y),
@@ -61,7 +66,7 @@ fn binary() -> Vec<(Binary, fn(f64, f64) -> f64)> {
     ]
 }
 
-fn compare() -> Vec<(Compare, fn(f64, f64) -> bool)> {
+fn compare() -> Vec<(Compare, Predicate)> {
     vec![
         (Compare::Equal, |x, y| x == y),
         (Compare::NotEqual, |x, y| x != y),
