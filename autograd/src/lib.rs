@@ -23,6 +23,7 @@ pub mod gradcheck;
 mod pending;
 mod rules;
 mod tape;
+mod trace;
 mod var;
 
 pub use backward::{Context, Grads, gradients, vjp};

@@ -17,6 +17,8 @@ pub(crate) struct Inner {
     pub nodes: Vec<Node>,
     pub hooks: Vec<(usize, Hook)>,
     pub spent: bool,
+    /// Whether the values of constants are kept, for [`Tape::graph`].
+    pub keeps_constants: bool,
     scope: Rc<str>,
 }
 
@@ -78,8 +80,17 @@ impl Default for Tape {
 impl Tape {
     /// An empty tape.
     pub fn new() -> Self {
-        let inner = Inner { nodes: Vec::new(), hooks: Vec::new(), spent: false, scope: "".into() };
-        Self(Rc::new(RefCell::new(inner)))
+        Self::keeping(false)
+    }
+
+    /// An empty tape from which [`Tape::graph`] can be made: it keeps the values of constants.
+    pub fn for_graph() -> Self {
+        Self::keeping(true)
+    }
+
+    fn keeping(keeps_constants: bool) -> Self {
+        let (nodes, hooks) = (Vec::new(), Vec::new());
+        Self(Rc::new(RefCell::new(Inner { nodes, hooks, spent: false, keeps_constants, scope: "".into() })))
     }
 
     /// Puts a value on the tape that wants a gradient. Integers never do.
@@ -156,14 +167,21 @@ impl Tape {
         needs: bool,
     ) -> Vec<Var> {
         let mut inner = self.0.borrow_mut();
-        let keep = |t: &Tensor, mask: u32, i: usize| (needs && mask >> i & 1 == 1).then(|| t.clone());
+        let wants = |mask: u32, i: usize| needs && mask >> i & 1 == 1;
+        let constants = inner.keeps_constants;
+        let keep_input = |(i, v): (usize, &&Var)| {
+            let constant = constants && v.edge_on(self).is_none();
+            (constant || wants(saves.inputs, i)).then(|| v.tensor().clone())
+        };
+        let leaf = constants && matches!(kind, Kind::Leaf);
+        let keep_output = |(i, t): (usize, &Tensor)| (leaf || wants(saves.outputs, i)).then(|| t.clone());
         let node = Node {
             kind,
             inputs: ins.iter().map(|v| v.edge_on(self)).collect(),
             in_metas: ins.iter().map(|v| v.tensor().meta()).collect(),
             out_metas: outs.iter().map(Tensor::meta).collect(),
-            saved_inputs: ins.iter().enumerate().map(|(i, v)| keep(v.tensor(), saves.inputs, i)).collect(),
-            saved_outputs: outs.iter().enumerate().map(|(i, t)| keep(t, saves.outputs, i)).collect(),
+            saved_inputs: ins.iter().enumerate().map(keep_input).collect(),
+            saved_outputs: outs.iter().enumerate().map(keep_output).collect(),
             needs,
             scope: inner.scope.clone(),
         };

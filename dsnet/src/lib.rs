@@ -14,6 +14,7 @@
 
 pub mod bench;
 pub mod cli;
+pub mod compile;
 pub mod data;
 mod error;
 pub mod eval;

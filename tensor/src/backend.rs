@@ -5,7 +5,7 @@ use std::{any::Any, fmt, sync::Arc};
 
 use smallvec::SmallVec;
 
-use crate::{Error, Format, Meta, Op, Result, Tensor, ops::Copy, tensor::Outputs};
+use crate::{Error, Format, Graph, Meta, Op, Plan, Result, Tensor, ops::Copy, tensor::Outputs};
 
 /// A device that holds tensors and runs operations on them.
 pub trait Backend: fmt::Debug + Send + Sync {
@@ -30,6 +30,12 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// # Errors
     /// Where the device fails or the buffer is another device's.
     fn download(&self, buffer: &dyn Buffer) -> Result<Vec<u8>>;
+
+    /// Makes a graph executable here.
+    ///
+    /// # Errors
+    /// Where the graph has a step that the device can not run, or memory runs out.
+    fn plan(&self, graph: &Graph) -> Result<Box<dyn Plan>>;
 
     /// Waits until everything that was started is done.
     ///

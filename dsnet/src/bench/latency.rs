@@ -1,11 +1,11 @@
 //! Time of one forward pass (the paper's Section IV-F: inference alone, no loading, no drawing).
 
-use nn::{Ctx, Initializer, Module};
+use nn::Initializer;
 use serde::Serialize;
 use tensor::{DType, Ops, Tensor, ops::Distribution, rng::Key};
 
 use super::{Memory, Timing, measure, memory};
-use crate::{Result, model, model::DsNet, summary, train::Size};
+use crate::{Result, compile, model, model::DsNet, summary, train::Size};
 
 /// The result of [`inference`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -63,9 +63,24 @@ pub fn inference(
     let cost = summary::summarize(&net, padded.height, padded.width)?;
     let images = noise(batch, padded)?;
     tensor::cpu::reset_peak_memory();
+    let plan = compile::compile(&net, images.dims(), compile::Wanted::Logits)?;
+    if std::env::var("SHOWPLAN").is_ok() {
+        let mut g = compile::trace(&net, images.dims(), compile::Wanted::Logits)?;
+        tensor::graph::passes::optimize(&mut g)?;
+        println!("{g}");
+        let mut t = vec![f64::INFINITY; g.nodes.len()];
+        for _ in 0..20 {
+            plan.run_timed(&[&images], &mut |i, d| t[i] = t[i].min(d.as_secs_f64() * 1e3))?;
+        }
+        let text = g.to_string();
+        for (l, t) in text.lines().skip(1).zip(&t) {
+            println!("{t:.3} {l}");
+        }
+        println!("sum {}", t.iter().sum::<f64>());
+        println!("{:?}", plan.memory());
+    }
     let run = || {
-        let ctx = Ctx::eval();
-        net.forward(&ctx.input(images.clone()), &ctx)?;
+        plan.run(&[&images])?;
         Ok(())
     };
     let timing = measure(iters, run, tick)?;

@@ -8,6 +8,11 @@ use super::conv_bn::{Branch, ConvBn};
 /// Channel groups that the shuffle after each concatenation mixes.
 const GROUPS: usize = 2;
 
+/// First scale of the last normalisation of a [`Basic`] unit's branch. A small one lets the half of the channels that passes
+/// speak first, so that the deep net starts shallow (after Goyal et al. 2017, who start residual branches at 0); with 1 the
+/// untrained net amplifies rounding errors and learns more slowly (`docs/results.md`).
+const BRANCH_SCALE: f64 = 0.2;
+
 /// 3 → `channels`, half the size: a 3×3 stride-2 convolution beside a 2×2 max pool of the image itself.
 #[derive(Debug, Clone)]
 pub struct InitUnit {
@@ -89,11 +94,13 @@ impl Basic {
     pub(crate) fn new(channels: usize, dilation: usize, init: &Initializer) -> Result<Self> {
         let half = channels / 2;
         let right = init.scope("right");
+        let last = ConvBn::pointwise(half, half, &right.scope("2"))?;
+        last.bn.weight.set(last.bn.weight.value().mul_scalar(BRANCH_SCALE)?);
         Ok(Self {
             right: Branch([
                 ConvBn::pointwise(half, half, &right.scope("0"))?,
                 ConvBn::dilated(half, dilation, &right.scope("1"))?,
-                ConvBn::pointwise(half, half, &right.scope("2"))?,
+                last,
             ]),
         })
     }

@@ -83,7 +83,7 @@ impl TrainOptions {
         let Defaults { crop, scales, epochs } = defaults(source);
         let optimizer = self.optimizer.unwrap_or(OptimizerKind::Adam);
         let lr = match optimizer {
-            OptimizerKind::Adam | OptimizerKind::Adamw => 1e-3,
+            OptimizerKind::Adam | OptimizerKind::Adamw => 5e-3,
             OptimizerKind::Sgd => 2e-2,
         };
         let synthetic = source == Source::Synthetic;

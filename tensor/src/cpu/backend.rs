@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::CpuBuffer;
-use crate::{Backend, Buffer, DType, Error, Meta, Op, Ops, Outputs, Result, Tensor};
+use super::{CpuBuffer, plan::CpuPlan};
+use crate::{Backend, Buffer, DType, Error, Graph, Meta, Op, Ops, Outputs, Plan, Result, Tensor};
 
 /// The CPU.
 #[derive(Debug)]
@@ -32,6 +32,10 @@ impl Backend for CpuBackend {
         let buffer =
             buffer.ok_or_else(|| Error::Device { device: "cpu".into(), what: "not a CPU buffer".into() })?;
         Ok(buffer.as_slice::<u8>().to_vec())
+    }
+
+    fn plan(&self, graph: &Graph) -> Result<Box<dyn Plan>> {
+        Ok(Box::new(CpuPlan::new(graph)?))
     }
 
     fn synchronize(&self) -> Result<()> {

@@ -12,6 +12,7 @@ pub(crate) mod dispatch;
 pub mod gemm;
 pub(crate) mod math;
 pub(crate) mod pixels;
+mod plan;
 pub mod simd;
 pub(crate) mod strided;
 mod transpose;

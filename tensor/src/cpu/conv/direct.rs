@@ -3,16 +3,20 @@
 //! The image is read where it lies: a register tile of neighbouring output pixels takes, for each filter tap, a pointer into
 //! the NHWC input and a step between pixels. Taps that fall outside the image are left out of the list; only where a tap is
 //! outside for some of a tile's pixels are those few pixels copied into scratch with zeros beside them. So there is no im2col
-//! and no padded copy, padding costs nothing, and any stride, dilation or output size takes the same path.
+//! and no padded copy, padding costs nothing, and any stride, dilation or output size takes the same path. The channels may
+//! lie in several images ([`Source`]): a concatenation, split or shuffle before the convolution needs no copy either.
 //!
 //! Work is cut into units of one row (or a piece of a wide one), and tasks are runs of units; pixels are independent of each
 //! other, so the cut does not change any result.
 
+use super::epilogue::{After, Epilogue, Residual};
 use super::geometry::{AxisPhase, AxisTap};
 use super::pack::PackLayout;
-use super::{Epilogue, Shared};
+use super::{Shared, Source};
+use crate::cpu::dispatch::vectorized;
+use crate::cpu::math::select;
 use crate::cpu::simd::buffer::with_scratch;
-use crate::cpu::simd::table::{Block, Kernels, Part, TileFn};
+use crate::cpu::simd::table::{Block, Heights, Kernels, Part, TileFn};
 use crate::cpu::simd::{MAX_MR, Scalar, Tap, Tile};
 use rayon::prelude::*;
 use smallvec::SmallVec;
@@ -38,25 +42,59 @@ pub(crate) struct Job<'a, T: Scalar> {
     pub packed: &'a [T],
     pub depthwise: bool,
     pub batch: usize,
-    pub source: Plane,
+    /// Where the input channels lie, in order; one source where there are groups.
+    pub sources: &'a [Source<'a, T>],
+    /// Height and width of the input.
+    pub source: [usize; 2],
     pub sink: Plane,
     pub rows: SmallVec<[AxisPhase; 2]>,
     pub columns: SmallVec<[AxisPhase; 2]>,
     /// Filter columns.
     pub kernel_w: usize,
     pub epilogue: Epilogue<'a, T>,
+    pub after: After<'a, T>,
 }
 
 type Taps<T> = SmallVec<[Tap<T>; 16]>;
+type Tiles<T> = SmallVec<[Part<TileFn<T>>; UNIT_PIXELS / 2]>;
+
+/// Output pixels `from..to` of one row and phase.
+struct Stretch<'a> {
+    /// The input rows that are summed: index of the filter row, and the row counted through all images.
+    lines: &'a [(usize, usize)],
+    columns: &'a AxisPhase,
+    from: usize,
+    to: usize,
+    /// Image and row of the result.
+    image: usize,
+    row: usize,
+}
+
+/// Where tiles write: pixel `i` of a stretch at `start + i · step`.
+#[derive(Clone, Copy)]
+struct Target<T> {
+    base: Shared<T>,
+    start: isize,
+    step: usize,
+}
 
 impl<T: Scalar> Job<'_, T> {
-    /// Runs the job from `x` into `y`, both NHWC of the planes' sizes.
-    pub fn run(&self, x: &[T], y: &mut [T]) {
-        assert_eq!(x.len(), self.batch * self.source.h * self.source.w * self.source.pitch);
-        assert_eq!(y.len(), self.batch * self.sink.h * self.sink.w * self.sink.pitch);
+    /// Runs the job into `y`, NHWC of the sink's size (empty if it makes labels).
+    pub fn run(&self, y: &mut [T]) {
+        for source in self.sources {
+            assert_eq!(source.data.len(), self.batch * self.source[0] * self.source[1] * source.pitch);
+            assert!(source.start + source.len <= source.pitch);
+        }
+        assert!(self.sources.len() == 1 || self.layout.groups == 1 && !self.depthwise);
+        let pixels = self.batch * self.sink.h * self.sink.w;
+        match &self.after {
+            After::Store => assert_eq!(y.len(), pixels * self.sink.pitch),
+            After::Pointwise(next) => assert_eq!(y.len(), pixels * next.layout.channels),
+            After::Labels { len, .. } => assert_eq!(*len, pixels),
+        }
         let longest = |phases: &[AxisPhase]| phases.iter().map(|p| p.len).max().unwrap_or(0);
         let (rows, columns) = (longest(&self.rows), longest(&self.columns));
-        if y.is_empty() || rows * columns == 0 {
+        if pixels == 0 || rows * columns == 0 {
             return;
         }
         let pieces = columns.div_ceil(UNIT_PIXELS);
@@ -66,12 +104,11 @@ impl<T: Scalar> Job<'_, T> {
         let tasks = units.div_ceil(per_task);
         let y = Shared(y.as_mut_ptr());
         let task = |task: usize| {
-            // Room for every tap of the largest tile to be copied.
-            with_scratch(self.layout.taps * MAX_MR * self.copied_channels(), |scratch| {
+            with_scratch(self.border_len() + self.strip_len() + self.residual_len(), |scratch| {
                 for unit in units * task / tasks..units * (task + 1) / tasks {
                     let (line, piece) = (unit / pieces, unit % pieces);
                     let (from, to) = (columns * piece / pieces, columns * (piece + 1) / pieces);
-                    self.unit(x, y, line / rows, line % rows, (from, to), scratch);
+                    self.unit(y, line / rows, line % rows, (from, to), scratch);
                 }
             });
         };
@@ -93,70 +130,123 @@ impl<T: Scalar> Job<'_, T> {
         if self.depthwise { self.layout.channels } else { self.layout.depth }
     }
 
+    /// Scratch for every tap of the largest tile to be copied.
+    fn border_len(&self) -> usize {
+        self.layout.taps * MAX_MR * self.copied_channels()
+    }
+
+    /// Scratch for the pixels that another stage goes on with.
+    fn strip_len(&self) -> usize {
+        if matches!(self.after, After::Store) { 0 } else { UNIT_PIXELS * self.sink.pitch }
+    }
+
+    /// The epilogue of the last stage.
+    fn last_epilogue(&self) -> &Epilogue<'_, T> {
+        match &self.after {
+            After::Store | After::Labels { .. } => &self.epilogue,
+            After::Pointwise(next) => &next.epilogue,
+        }
+    }
+
+    /// Channels of the last stage.
+    fn last_channels(&self) -> usize {
+        match &self.after {
+            After::Store | After::Labels { .. } => self.sink.pitch,
+            After::Pointwise(next) => next.layout.channels,
+        }
+    }
+
+    /// Scratch for unpooled pixels to be added.
+    fn residual_len(&self) -> usize {
+        match self.last_epilogue().residual {
+            Some(Residual::Unpooled { .. }) => UNIT_PIXELS * self.last_channels(),
+            Some(Residual::Image(_)) | None => 0,
+        }
+    }
+
     /// One piece of one row, in every phase.
-    fn unit(
-        &self,
-        x: &[T],
-        y: Shared<T>,
-        image: usize,
-        row: usize,
-        (from, to): (usize, usize),
-        scratch: &mut [T],
-    ) {
-        let pitch = self.source.pitch;
-        let image_x =
-            &x[image * self.source.h * self.source.w * pitch..][..self.source.h * self.source.w * pitch];
+    fn unit(&self, y: Shared<T>, image: usize, row: usize, (from, to): (usize, usize), scratch: &mut [T]) {
         for rows in self.rows.iter().filter(|p| row < p.len) {
-            let sink_row = (image * self.sink.h + rows.start + row * rows.step) * self.sink.w;
-            // The input rows that this output row sums, each with the index of its filter row.
-            let lines: SmallVec<[(usize, &[T]); 8]> = rows
+            let lines: SmallVec<[(usize, usize); 8]> = rows
                 .taps
                 .iter()
                 .filter(|t| (t.from..t.to).contains(&row))
                 .map(|t| {
                     let at = ((row * rows.source_step) as isize + t.offset) as usize;
-                    (t.index, &image_x[at * self.source.w * pitch..][..self.source.w * pitch])
+                    (t.index, image * self.source[0] + at)
                 })
                 .collect();
             for columns in &self.columns {
                 let (from, to) = (from.min(columns.len), to.min(columns.len));
                 if from < to {
-                    self.stretch(y, &lines, columns, sink_row, (from, to), scratch);
+                    let row = rows.start + row * rows.step;
+                    self.stretch(y, &Stretch { lines: &lines, columns, from, to, image, row }, scratch);
                 }
             }
         }
     }
 
-    /// Output columns `from..to` of one row and phase.
-    fn stretch(
-        &self,
-        y: Shared<T>,
-        lines: &[(usize, &[T])],
-        columns: &AxisPhase,
-        sink_row: usize,
-        (from, to): (usize, usize),
-        scratch: &mut [T],
-    ) {
-        let layout = self.layout;
-        let interior = columns.interior();
-        let pitch = self.source.pitch as isize;
-        let step = columns.source_step as isize * pitch;
-        // Taps of the tiles that lie inside the image for every tap: the same list, shifted.
-        let merged = !self.depthwise && columns.is_contiguous() && layout.depth == self.source.pitch;
-        let mut inside = Taps::new();
-        for &(ky, line) in lines {
-            for tap in columns.taps.iter().take(if merged { 1 } else { usize::MAX }) {
-                inside.push(Tap {
-                    x: line.as_ptr().wrapping_offset(tap.offset * pitch),
-                    w: ky * self.kernel_w + tap.index,
-                    step,
-                });
+    /// All stages on some pixels.
+    fn stretch(&self, y: Shared<T>, s: &Stretch<'_>, scratch: &mut [T]) {
+        let (borders, rest) = scratch.split_at_mut(self.border_len());
+        let (strip, residual) = rest.split_at_mut(self.strip_len());
+        let first = (s.image * self.sink.h + s.row) * self.sink.w + s.columns.start;
+        let stored =
+            |pitch: usize| Target { base: y, start: (first * pitch) as isize, step: s.columns.step * pitch };
+        let pitch = self.sink.pitch;
+        let kept =
+            Target { base: Shared(strip.as_mut_ptr()), start: -((s.from * pitch) as isize), step: pitch };
+        let added = self.residual(s, residual, first);
+        match &self.after {
+            After::Store => self.tiles(s, stored(pitch), added, borders),
+            After::Pointwise(next) => {
+                self.tiles(s, kept, None, borders);
+                next.run(self.kernels, strip, (s.from, s.to), stored(next.layout.channels), added);
+            }
+            After::Labels { out, .. } => {
+                self.tiles(s, kept, added, borders);
+                let mut labels = [0; UNIT_PIXELS];
+                best_channels::<T>(strip, pitch, &mut labels[..s.to - s.from]);
+                for (i, &label) in (s.from..s.to).zip(&labels) {
+                    // SAFETY: the pixel is inside the result, whose size `run` checked, and no other unit writes it.
+                    unsafe { *out.0.add(first + i * s.columns.step) = label };
+                }
             }
         }
-        let inside_len = if merged { columns.taps.len() * layout.depth } else { layout.depth };
-        let sink_step = columns.step * self.sink.pitch;
-        let sink_start = (sink_row + columns.start) * self.sink.pitch;
+    }
 
+    /// What is to be added to the pixels of a stretch.
+    fn residual(&self, s: &Stretch<'_>, scratch: &mut [T], first: usize) -> Option<Target<T>> {
+        let channels = self.last_channels();
+        match self.last_epilogue().residual? {
+            Residual::Image(image) => {
+                assert_eq!(image.len(), self.batch * self.sink.h * self.sink.w * channels);
+                // The pointer is only read from.
+                let base = Shared(image.as_ptr().cast_mut());
+                Some(Target { base, start: (first * channels) as isize, step: s.columns.step * channels })
+            }
+            Residual::Unpooled { pooled, index } => {
+                let (h, w) = (self.sink.h / 2, self.sink.w / 2);
+                for (i, to) in (s.from..s.to).zip(scratch.chunks_exact_mut(channels)) {
+                    let column = s.columns.start + i * s.columns.step;
+                    let at = ((s.image * h + s.row / 2) * w + column / 2) * channels;
+                    let place = (s.row % 2 * 2 + column % 2) as u8;
+                    let (pooled, index) = (&pooled[at..at + channels], &index[at..at + channels]);
+                    for ((to, &value), &i) in to.iter_mut().zip(pooled).zip(index) {
+                        *to = if i == place { value } else { T::zero() };
+                    }
+                }
+                let start = -((s.from * channels) as isize);
+                Some(Target { base: Shared(scratch.as_mut_ptr()), start, step: channels })
+            }
+        }
+    }
+
+    /// The convolution itself.
+    fn tiles(&self, s: &Stretch<'_>, target: Target<T>, added: Option<Target<T>>, borders: &mut [T]) {
+        let layout = self.layout;
+        let interior = s.columns.interior();
+        let inside = self.inside_taps(s);
         let mut blocks = &layout.blocks[..];
         while let Some(head) = blocks.first() {
             // Blocks of the same width share the tiling.
@@ -164,103 +254,220 @@ impl<T: Scalar> Job<'_, T> {
             let (run, rest) = blocks.split_at(same);
             blocks = rest;
             let heights = if self.depthwise { &self.kernels.depthwise } else { &self.kernels.tile };
-            let tiles: SmallVec<[Part<TileFn<T>>; UNIT_PIXELS / 2]> = heights[head.nv - 1]
-                .split(to - from)
-                .map(|part| Part { start: from + part.start, ..part })
-                .collect();
+            let tiles = cut(&heights[head.nv - 1], s.from, s.to);
             // Tiles are in order, so those inside are neighbours.
             let left = tiles.iter().take_while(|t| t.start < interior.0).count();
             let right = tiles.iter().rev().take_while(|t| t.start + t.len > interior.1).count();
             let right = (tiles.len() - right).max(left);
             for group in 0..layout.groups {
-                let call = |block: &Block, taps: &[Tap<T>], shift, step, depth, tiles: &[Part<TileFn<T>>]| {
-                    let channel = group * layout.channels + block.start;
-                    let offset = sink_start + channel;
-                    let mut tile = Tile {
-                        taps,
-                        shift: 0,
-                        len: depth,
-                        tap_len: layout.depth * layout.width(block),
-                        w: self.packed[layout.block_start(group, block)..].as_ptr(),
-                        y: std::ptr::null_mut(),
-                        y_step: sink_step as isize,
-                        last: block.last,
-                        bias: self.epilogue.bias.map_or(std::ptr::null(), |b| b[channel..].as_ptr()),
-                        residual: std::ptr::null(),
-                        relu: self.epilogue.relu,
-                        accumulate: false,
+                let call =
+                    |block: &Block, taps: &[Tap<T>], channel, shifted: bool, tiles: &[Part<TileFn<T>>]| {
+                        let out = group * layout.channels + block.start;
+                        let channel = if self.depthwise { channel + block.start } else { channel };
+                        let w = &self.packed[layout.block_start(group, block)..];
+                        let mut tile = Tile {
+                            taps,
+                            shift: 0,
+                            channel: channel as isize,
+                            w: w.as_ptr(),
+                            y: std::ptr::null_mut(),
+                            y_step: target.step as isize,
+                            last: block.last,
+                            bias: self.epilogue.bias.map_or(std::ptr::null(), |b| b[out..].as_ptr()),
+                            residual: std::ptr::null(),
+                            residual_step: added.map_or(0, |a| a.step as isize),
+                            relu: self.epilogue.relu,
+                            relu_last: self.epilogue.relu_last,
+                            accumulate: false,
+                        };
+                        for part in tiles {
+                            tile.shift = if shifted { part.start as isize } else { 0 };
+                            // SAFETY: the pixels and channels are inside the sink, whose size `run` checked, or inside scratch
+                            // of a stretch; the taps point into the sources (or scratch) for each of them; the outputs of
+                            // different tiles are disjoint; the table's instruction set was chosen as available.
+                            unsafe {
+                                tile.y = target.pixel(part.start).add(out);
+                                if let Some(added) = added {
+                                    tile.residual = added.pixel(part.start).add(out);
+                                }
+                                (part.run)(&tile);
+                            }
+                        }
                     };
-                    let shift: isize = if self.depthwise { shift + block.start as isize } else { shift };
-                    for part in tiles {
-                        let at = offset + part.start * sink_step;
-                        tile.shift = shift + part.start as isize * step;
-                        if let Some(residual) = self.epilogue.residual {
-                            tile.residual = residual[at..].as_ptr();
-                        }
-                        // SAFETY: the pixels and channels are inside the sink, whose size `run` checked; the taps point
-                        // into the source (or scratch) for each of them; the outputs of different tiles are disjoint; the
-                        // table's instruction set was chosen as available.
-                        unsafe {
-                            tile.y = y.0.add(at);
-                            (part.run)(&tile);
-                        }
-                    }
-                };
                 let first_channel = if self.depthwise { 0 } else { group * layout.depth };
                 for part in tiles[..left].iter().chain(&tiles[right..]) {
                     // These taps have the tile's position in them already.
-                    let taps =
-                        self.border_taps(lines, columns, (part.start, part.len), first_channel, scratch);
+                    let taps = self.border_taps(s, (part.start, part.len), first_channel, borders);
                     for block in run {
-                        call(block, &taps, 0, 0, layout.depth, std::slice::from_ref(part));
+                        call(block, &taps, 0, false, std::slice::from_ref(part));
                     }
                 }
                 for block in run {
-                    call(block, &inside, first_channel as isize, step, inside_len, &tiles[left..right]);
+                    call(block, &inside, first_channel, true, &tiles[left..right]);
                 }
             }
         }
     }
 
+    /// Row `line` (counted through all images) of a source, from its first channel on.
+    fn line<'s>(&self, source: &Source<'s, T>, line: usize) -> &'s [T] {
+        let len = self.source[1] * source.pitch;
+        &source.data[line * len..][..len]
+    }
+
+    /// Taps of the tiles that lie inside the image for every tap: the same list, shifted.
+    fn inside_taps(&self, s: &Stretch<'_>) -> Taps<T> {
+        let depth = self.layout.depth;
+        let mut taps = Taps::new();
+        // Neighbouring taps over whole pixels are one long tap.
+        let merged = match self.sources {
+            [only] => !self.depthwise && s.columns.is_contiguous() && depth == only.pitch,
+            _ => false,
+        };
+        for &(ky, line) in s.lines {
+            for tap in s.columns.taps.iter().take(if merged { 1 } else { usize::MAX }) {
+                let mut w = (ky * self.kernel_w + tap.index) * depth;
+                for source in self.sources {
+                    let pitch = source.pitch as isize;
+                    let from = self.line(source, line).as_ptr();
+                    taps.push(Tap {
+                        x: from.wrapping_offset(tap.offset * pitch + source.start as isize),
+                        w,
+                        len: if merged { s.columns.taps.len() * depth } else { source.len.min(depth) },
+                        step: s.columns.source_step as isize * pitch,
+                    });
+                    w += source.len;
+                }
+            }
+        }
+        taps
+    }
+
     /// Taps of a tile at the image's edge: those outside are left out, those partly outside read a copy with zeros.
     fn border_taps(
         &self,
-        lines: &[(usize, &[T])],
-        columns: &AxisPhase,
+        s: &Stretch<'_>,
         (start, len): (usize, usize),
         first_channel: usize,
         scratch: &mut [T],
     ) -> Taps<T> {
-        let (pitch, channels) = (self.source.pitch, self.copied_channels());
+        let (columns, copied) = (s.columns, self.copied_channels());
         let mut taps = Taps::new();
         let mut free = scratch;
-        for &(ky, line) in lines {
+        for &(ky, line) in s.lines {
             for tap in columns.taps.iter().filter(|t| t.from < start + len && t.to > start && t.from < t.to) {
-                let w = ky * self.kernel_w + tap.index;
-                let at = |i: usize| {
-                    ((i * columns.source_step) as isize + tap.offset) as usize * pitch + first_channel
-                };
-                if covers(tap, start, len) {
-                    let step = (columns.source_step * pitch) as isize;
-                    taps.push(Tap { x: line[at(start)..].as_ptr(), w, step });
-                    continue;
-                }
-                let (copy, rest) = free.split_at_mut(len * channels);
-                free = rest;
-                for (i, pixel) in (start..).zip(copy.chunks_exact_mut(channels)) {
-                    if (tap.from..tap.to).contains(&i) {
-                        pixel.copy_from_slice(&line[at(i)..][..channels]);
+                let mut w = (ky * self.kernel_w + tap.index) * self.layout.depth;
+                for source in self.sources {
+                    let line = self.line(source, line);
+                    let channels = source.len.min(copied);
+                    let at = |i: usize| {
+                        ((i * columns.source_step) as isize + tap.offset) as usize * source.pitch
+                            + source.start
+                            + first_channel
+                    };
+                    if covers(tap, start, len) {
+                        let step = (columns.source_step * source.pitch) as isize;
+                        taps.push(Tap { x: line[at(start)..].as_ptr(), w, len: channels, step });
                     } else {
-                        pixel.fill(T::zero());
+                        let (copy, rest) = free.split_at_mut(len * channels);
+                        free = rest;
+                        for (i, pixel) in (start..).zip(copy.chunks_exact_mut(channels)) {
+                            if (tap.from..tap.to).contains(&i) {
+                                pixel.copy_from_slice(&line[at(i)..][..channels]);
+                            } else {
+                                pixel.fill(T::zero());
+                            }
+                        }
+                        taps.push(Tap { x: copy.as_ptr(), w, len: channels, step: channels as isize });
                     }
+                    w += source.len;
                 }
-                taps.push(Tap { x: copy.as_ptr(), w, step: channels as isize });
             }
         }
         taps
     }
 }
 
+impl<T: Scalar> super::epilogue::Pointwise<'_, T> {
+    /// The second stage on pixels `from..to`, which lie in `strip`.
+    fn run(
+        &self,
+        kernels: &Kernels<T>,
+        strip: &[T],
+        (from, to): (usize, usize),
+        target: Target<T>,
+        added: Option<Target<T>>,
+    ) {
+        let layout = self.layout;
+        assert!(strip.len() >= (to - from) * layout.depth);
+        let taps = [Tap { x: strip.as_ptr(), w: 0, len: layout.depth, step: layout.depth as isize }];
+        for block in &layout.blocks {
+            for part in cut(&kernels.tile[block.nv - 1], from, to) {
+                // SAFETY: as in `tiles`; the input is the strip, whose length was checked.
+                unsafe {
+                    let tile = Tile {
+                        taps: &taps,
+                        shift: (part.start - from) as isize,
+                        channel: 0,
+                        w: self.packed[layout.block_start(0, block)..].as_ptr(),
+                        y: target.pixel(part.start).add(block.start),
+                        y_step: target.step as isize,
+                        last: block.last,
+                        bias: self.epilogue.bias.map_or(std::ptr::null(), |b| b[block.start..].as_ptr()),
+                        residual: added
+                            .map_or(std::ptr::null(), |a| a.pixel(part.start).add(block.start).cast_const()),
+                        residual_step: added.map_or(0, |a| a.step as isize),
+                        relu: self.epilogue.relu,
+                        relu_last: self.epilogue.relu_last,
+                        accumulate: false,
+                    };
+                    (part.run)(&tile);
+                }
+            }
+        }
+    }
+}
+
+impl<T> Target<T> {
+    /// First channel of pixel `i` of the stretch.
+    ///
+    /// # Safety
+    /// The pixel is one of the stretch's, so that the address is inside the memory of `base`.
+    unsafe fn pixel(&self, i: usize) -> *mut T {
+        // SAFETY: as promised by the caller; the sum is formed before the pointer moves.
+        unsafe { self.base.0.offset(self.start + (i * self.step) as isize) }
+    }
+}
+
+/// Pixels `from..to` as tiles.
+fn cut<T: Scalar>(heights: &Heights<TileFn<T>>, from: usize, to: usize) -> Tiles<T> {
+    heights.split(to - from).map(|part| Part { start: from + part.start, ..part }).collect()
+}
+
 fn covers(tap: &AxisTap, start: usize, len: usize) -> bool {
     tap.from <= start && start + len <= tap.to
+}
+
+vectorized! {
+    /// The channel of each pixel's largest value: the first of equal ones, NaN counting as larger than every number.
+    fn best_channels<T: Scalar>(pixels: &[T], channels: usize, labels: &mut [u8]) {
+        // Several pixels at once, in local arrays, which stay in registers.
+        const BLOCK: usize = 8;
+        for (labels, pixels) in labels.chunks_mut(BLOCK).zip(pixels.chunks(BLOCK * channels)) {
+            let (mut best, mut place) = ([T::neg_infinity(); BLOCK], [0u32; BLOCK]);
+            let lines: [&[T]; BLOCK] =
+                std::array::from_fn(|i| &pixels[i.min(labels.len() - 1) * channels..][..channels]);
+            for c in 0..channels {
+                for i in 0..BLOCK {
+                    let x = lines[i][c];
+                    let better = (x > best[i]) | (x.is_nan() & !best[i].is_nan());
+                    best[i] = select(better, x, best[i]);
+                    place[i] = select(better, c as u32, place[i]);
+                }
+            }
+            for (label, place) in labels.iter_mut().zip(place) {
+                *label = place as u8;
+            }
+        }
+    }
 }

@@ -5,12 +5,15 @@
 //! produces weights; both cut the work by geometry alone, so results are the same bits for any number of threads.
 
 mod direct;
+mod epilogue;
 mod geometry;
 mod pack;
 #[cfg(test)]
 mod tests;
 mod weight_gradient;
 
+pub(crate) use epilogue::{After, Pointwise};
+pub use epilogue::{Epilogue, Residual};
 pub use geometry::ConvGeometry;
 pub use pack::{Direction, PackedWeights};
 pub use weight_gradient::weight_gradient;
@@ -20,21 +23,17 @@ use super::simd::{Isa, Scalar};
 use direct::{Job, Plane};
 use pack::PackLayout;
 
-/// What happens to a convolution's sums before they are stored: `y = relu(sum + bias + residual)`, each part optional.
+/// Some channels of an NHWC image.
 #[derive(Clone, Copy, Debug)]
-pub struct Epilogue<'a, T> {
-    /// One value per produced channel.
-    pub bias: Option<&'a [T]>,
-    /// A tensor of the result's shape (NHWC).
-    pub residual: Option<&'a [T]>,
-    /// Clamp below at zero.
-    pub relu: bool,
-}
-
-impl<T> Default for Epilogue<'_, T> {
-    fn default() -> Self {
-        Self { bias: None, residual: None, relu: false }
-    }
+pub struct Source<'a, T> {
+    /// The image.
+    pub data: &'a [T],
+    /// Channels of each pixel of the image.
+    pub pitch: usize,
+    /// First channel that is read.
+    pub start: usize,
+    /// Number of channels that are read.
+    pub len: usize,
 }
 
 /// A pointer that tasks share to write disjoint parts of one slice.
@@ -61,7 +60,7 @@ pub fn forward<T: Scalar>(
     y: &mut [T],
 ) {
     packing(geometry, Direction::Forward, weights, |isa, layout, packed| {
-        run(geometry, layout, packed, isa, x, epilogue, y);
+        run(geometry, layout, packed, isa, &whole(x, geometry.c_in), epilogue, After::Store, y);
     });
 }
 
@@ -77,7 +76,7 @@ pub fn forward_packed<T: Scalar>(
     y: &mut [T],
 ) {
     assert_eq!(weights.direction(), Direction::Forward, "weights packed for the other direction");
-    run(geometry, &weights.layout, &weights.data, weights.isa, x, epilogue, y);
+    run_packed(geometry, &whole(x, geometry.c_in), weights, epilogue, After::Store, y);
 }
 
 /// Gradient of [`forward`] with respect to `x`, and with that the forward pass of transposed convolution:
@@ -97,7 +96,7 @@ pub fn input_gradient<T: Scalar>(
     gx: &mut [T],
 ) {
     packing(geometry, Direction::InputGradient, weights, |isa, layout, packed| {
-        run(geometry, layout, packed, isa, gy, epilogue, gx);
+        run(geometry, layout, packed, isa, &whole(gy, geometry.c_out), epilogue, After::Store, gx);
     });
 }
 
@@ -113,7 +112,7 @@ pub fn input_gradient_packed<T: Scalar>(
     gx: &mut [T],
 ) {
     assert_eq!(weights.direction(), Direction::InputGradient, "weights packed for the other direction");
-    run(geometry, &weights.layout, &weights.data, weights.isa, gy, epilogue, gx);
+    run_packed(geometry, &whole(gy, geometry.c_out), weights, epilogue, After::Store, gx);
 }
 
 /// Packs weights into scratch for one use.
@@ -132,13 +131,35 @@ fn packing<T: Scalar>(
     });
 }
 
+/// An image that is read as a whole.
+fn whole<T>(data: &[T], channels: usize) -> [Source<'_, T>; 1] {
+    [Source { data, pitch: channels, start: 0, len: channels }]
+}
+
+/// Convolution or transposed convolution (as the weights' direction says) of channels that may lie in several images, with
+/// all that can follow it. Several sources exclude groups.
+///
+/// # Panics
+/// If a slice's length does not fit the geometry, or the weights were packed for other channels or taps.
+pub(crate) fn run_packed<T: Scalar>(
+    geometry: &ConvGeometry,
+    sources: &[Source<'_, T>],
+    weights: &PackedWeights<T>,
+    epilogue: Epilogue<'_, T>,
+    after: After<'_, T>,
+    to: &mut [T],
+) {
+    run(geometry, &weights.layout, &weights.data, weights.isa, sources, epilogue, after, to);
+}
+
 fn run<T: Scalar>(
     geometry: &ConvGeometry,
     layout: &PackLayout,
     packed: &[T],
     isa: Isa,
-    from: &[T],
+    sources: &[Source<'_, T>],
     epilogue: Epilogue<'_, T>,
+    after: After<'_, T>,
     to: &mut [T],
 ) {
     geometry.check();
@@ -152,11 +173,8 @@ fn run<T: Scalar>(
         Direction::Forward => (input, output),
         Direction::InputGradient => (output, input),
     };
+    assert_eq!(sources.iter().map(|s| s.len).sum::<usize>(), source.pitch, "channels of {geometry:?}");
     assert!(epilogue.bias.is_none_or(|b| b.len() == sink.pitch), "bias length does not fit {geometry:?}");
-    assert!(
-        epilogue.residual.is_none_or(|r| r.len() == to.len()),
-        "residual length does not fit {geometry:?}"
-    );
     let axis = |axis| match layout.direction {
         Direction::Forward => geometry.forward_axis(axis),
         Direction::InputGradient => geometry.gradient_axis(axis),
@@ -167,22 +185,24 @@ fn run<T: Scalar>(
         packed,
         depthwise: geometry.is_depthwise(),
         batch: geometry.batch,
-        source,
+        sources,
+        source: [source.h, source.w],
         sink,
         rows: axis(0),
         columns: axis(1),
         kernel_w: geometry.kernel[1],
         epilogue,
+        after,
     };
-    if is_pointwise(geometry) {
+    if is_pointwise(geometry) && !matches!(epilogue.residual, Some(Residual::Unpooled { .. })) {
         // Rows do not matter: one long row lets tiles and tasks be cut anywhere.
         let pixels = geometry.batch * geometry.in_h * geometry.in_w;
         let flat = ConvGeometry { batch: 1, in_h: 1, in_w: pixels, out_h: 1, out_w: pixels, ..*geometry };
         job.batch = 1;
-        (job.source.h, job.source.w, job.sink.h, job.sink.w) = (1, pixels, 1, pixels);
+        (job.source, job.sink.h, job.sink.w) = ([1, pixels], 1, pixels);
         (job.rows, job.columns) = (flat.forward_axis(0), flat.forward_axis(1));
     }
-    job.run(from, to);
+    job.run(to);
 }
 
 /// Whether the convolution is a matrix product over pixels.

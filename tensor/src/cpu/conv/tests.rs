@@ -58,13 +58,16 @@ fn assert_close<T: Scalar>(found: &[T], wanted: &[f64], size: f64, what: &str) {
 }
 
 /// Which parts of the epilogue to use.
-type Extras = (bool, bool, bool);
+type Extras = (bool, bool, bool, bool);
 
 fn epilogue_reference<T: Scalar>(sums: &mut [f64], epilogue: &Epilogue<'_, T>) {
     for (i, s) in sums.iter_mut().enumerate() {
         *s += epilogue.bias.map_or(0.0, |b| b[i % b.len()].to_f64().expect("a float"));
-        *s += epilogue.residual.map_or(0.0, |r| r[i].to_f64().expect("a float"));
         *s = if epilogue.relu { s.max(0.0) } else { *s };
+        if let Some(Residual::Image(image)) = epilogue.residual {
+            *s += image[i].to_f64().expect("a float");
+            *s = if epilogue.relu_last { s.max(0.0) } else { *s };
+        }
     }
 }
 
@@ -88,13 +91,15 @@ fn check<T: Scalar>(g: &ConvGeometry, extras: Extras) {
     let (residual_out, residual_in) = (noise::<T>(gy.len(), 6), noise::<T>(x.len(), 7));
     let forward_epilogue = Epilogue {
         bias: extras.0.then_some(&bias_out[..]),
-        residual: extras.1.then_some(&residual_out[..]),
-        relu: extras.2,
+        relu: extras.1,
+        residual: extras.2.then_some(Residual::Image(&residual_out)),
+        relu_last: extras.3,
     };
     let backward_epilogue = Epilogue {
         bias: extras.0.then_some(&bias_in[..]),
-        residual: extras.1.then_some(&residual_in[..]),
-        relu: extras.2,
+        relu: extras.1,
+        residual: extras.2.then_some(Residual::Image(&residual_in)),
+        relu_last: extras.3,
     };
     epilogue_reference(&mut y64, &forward_epilogue);
     epilogue_reference(&mut gx64, &backward_epilogue);
@@ -169,12 +174,15 @@ fn the_networks_own_layers_match_plain_loops() {
     let same =
         |c, k, d| ConvGeometry::new(1, [9, 26], c, k, [3, 3]).with_padding([d, d]).with_dilation([d, d]);
     for d in [1, 2, 5, 9, 17] {
-        check::<f32>(&same(64, 64, d), (true, true, true));
+        check::<f32>(&same(64, 64, d), (true, true, true, true));
     }
-    check::<f32>(&same(3, 13, 1).with_stride([2, 2]), (true, false, true));
-    check::<f32>(&ConvGeometry::new(2, [5, 7], 128, 64, [1, 1]), (true, false, true));
-    check::<f32>(&ConvGeometry::new(1, [10, 14], 19, 16, [2, 2]).with_stride([2, 2]), (true, false, false));
-    check::<f32>(&same(64, 64, 1).with_stride([2, 2]), (false, true, false));
+    check::<f32>(&same(3, 13, 1).with_stride([2, 2]), (true, true, false, false));
+    check::<f32>(&ConvGeometry::new(2, [5, 7], 128, 64, [1, 1]), (true, true, false, false));
+    check::<f32>(
+        &ConvGeometry::new(1, [10, 14], 19, 16, [2, 2]).with_stride([2, 2]),
+        (true, false, false, false),
+    );
+    check::<f32>(&same(64, 64, 1).with_stride([2, 2]), (false, false, true, true));
 }
 
 #[test]

@@ -151,10 +151,9 @@ impl<T: Scalar> Product<'_, T> {
                     let heights = &self.kernels.tile[block.nv - 1];
                     for part in heights.split(rows) {
                         let tile = Tile {
-                            taps: &[Tap { x, w: 0, step: step as isize }],
-                            shift: (part.start * step) as isize,
-                            len: depth,
-                            tap_len: 0,
+                            taps: &[Tap { x, w: 0, len: depth, step: step as isize }],
+                            shift: part.start as isize,
+                            channel: 0,
                             w: w.as_ptr(),
                             // SAFETY: row and column are inside the result, whose size `gemm` checked.
                             y: unsafe { c.0.add((first + part.start) * self.n + block.start) },
@@ -162,7 +161,9 @@ impl<T: Scalar> Product<'_, T> {
                             last: block.last,
                             bias: std::ptr::null(),
                             residual: std::ptr::null(),
+                            residual_step: 0,
                             relu: false,
+                            relu_last: false,
                             accumulate: inner > 0,
                         };
                         // SAFETY: rows and depth are inside A (checked) or its copy, the panel inside the packed B;

@@ -10,28 +10,28 @@
 
 use super::{Scalar, Simd};
 
-/// One filter tap of a [`Tile`]: where its inputs and weights start.
+/// One filter tap of a [`Tile`], or the part of it that reads one run of channels.
 #[derive(Clone, Copy)]
 pub(crate) struct Tap<T> {
     /// Input of the first output pixel, first channel, once the tile's shift is added (before, it may lie outside).
     pub x: *const T,
-    /// Index of its weights, in units of the tile's `tap_len`.
+    /// First row of its weights: filter taps before it × channels + channels before it.
     pub w: usize,
+    /// Channels that it sums. Not used by the depthwise kernel.
+    pub len: usize,
     /// Elements from one output pixel's input to the next one's.
     pub step: isize,
 }
 
 /// Arguments of [`tile`] and [`depthwise`].
 pub(crate) struct Tile<'a, T> {
-    /// The taps; each is `len` channels long.
+    /// The taps.
     pub taps: &'a [Tap<T>],
-    /// Added to every tap's `x`.
+    /// Pixels added to every tap's `x`.
     pub shift: isize,
-    /// Input channels of each tap. Not used by the depthwise kernel.
-    pub len: usize,
-    /// Elements of weights per filter tap.
-    pub tap_len: usize,
-    /// Packed weights of this block: per tap and input channel, `NV` vectors.
+    /// Elements added to every tap's `x`: the first channel of a group or depthwise block.
+    pub channel: isize,
+    /// Packed weights of this block: rows of `NV` vectors, one for each tap and input channel.
     pub w: *const T,
     /// First output pixel, first channel of the block.
     pub y: *mut T,
@@ -41,10 +41,14 @@ pub(crate) struct Tile<'a, T> {
     pub last: usize,
     /// Per-channel values to add, or null.
     pub bias: *const T,
-    /// Values to add laid out as `y` is, or null.
+    /// Values to add, or null.
     pub residual: *const T,
-    /// Clamp below at zero, last.
+    /// Elements from one pixel's `residual` to the next.
+    pub residual_step: isize,
+    /// Clamp below at zero before `residual` is added.
     pub relu: bool,
+    /// Clamp below at zero after `residual` was added.
+    pub relu_last: bool,
     /// Start from the values in `y` instead of zero.
     pub accumulate: bool,
 }
@@ -128,7 +132,7 @@ unsafe fn start<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize>(
     }
 }
 
-/// Adds bias and residual, clamps and stores.
+/// Adds bias and residual, clamps before or after the latter, and stores.
 ///
 /// # Safety
 /// As for [`start`], and the same for bias and residual where they are given.
@@ -146,17 +150,20 @@ unsafe fn finish<S: Simd<T>, T: Scalar, const MR: usize, const NV: usize>(
                 each!(p < MR => { acc[p][v] = S::add(acc[p][v], bias) });
             });
         }
+        if a.relu {
+            each!(p < MR => { each_vector!(v < NV => { acc[p][v] = S::relu(acc[p][v]) }) });
+        }
         if !a.residual.is_null() {
             each!(p < MR => {
-                let residual = a.residual.offset(p as isize * a.y_step);
+                let residual = a.residual.offset(p as isize * a.residual_step);
                 each_vector!(v < NV => {
                     let r = load::<S, T>(residual.add(v * S::LANES), partial && v + 1 == NV, a.last);
                     acc[p][v] = S::add(acc[p][v], r);
                 });
             });
-        }
-        if a.relu {
-            each!(p < MR => { each_vector!(v < NV => { acc[p][v] = S::relu(acc[p][v]) }) });
+            if a.relu_last {
+                each!(p < MR => { each_vector!(v < NV => { acc[p][v] = S::relu(acc[p][v]) }) });
+            }
         }
         if partial {
             each!(p < MR => {
@@ -183,10 +190,10 @@ pub(crate) unsafe fn tile<S: Simd<T>, T: Scalar, const MR: usize, const NV: usiz
     unsafe {
         let mut acc = start::<S, T, MR, NV>(a);
         for tap in a.taps {
-            let mut w = a.w.add(tap.w * a.tap_len);
-            let mut x = tap.x.wrapping_offset(a.shift);
+            let mut w = a.w.add(tap.w * NV * S::LANES);
             let step = tap.step;
-            let mut left = a.len;
+            let mut x = tap.x.wrapping_offset(a.shift * step + a.channel);
+            let mut left = tap.len;
             macro_rules! channel {
                 ($c:expr) => {
                     let mut weights = [S::splat(T::zero()); NV];
@@ -228,8 +235,8 @@ pub(crate) unsafe fn depthwise<S: Simd<T>, T: Scalar, const MR: usize, const NV:
         let mut acc = start::<S, T, MR, NV>(a);
         let partial = a.last < S::LANES;
         for tap in a.taps {
-            let w = a.w.add(tap.w * a.tap_len);
-            let x = tap.x.wrapping_offset(a.shift);
+            let w = a.w.add(tap.w * NV * S::LANES);
+            let x = tap.x.wrapping_offset(a.shift * tap.step + a.channel);
             each_vector!(v < NV => {
                 let weight = S::load(w.add(v * S::LANES));
                 each!(p < MR => {

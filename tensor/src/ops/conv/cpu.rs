@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The geometry of `conv` between an input of dims `x` and an output of dims `y` (both N, C, H, W).
-fn geometry(conv: &Conv2d, x: &[usize], y: &[usize], kernel: [usize; 2]) -> ConvGeometry {
+pub(crate) fn geometry(conv: &Conv2d, x: &[usize], y: &[usize], kernel: [usize; 2]) -> ConvGeometry {
     ConvGeometry {
         batch: x[0],
         in_h: x[2],

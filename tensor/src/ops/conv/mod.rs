@@ -3,6 +3,8 @@
 
 mod cpu;
 
+pub(crate) use cpu::geometry;
+
 use smallvec::SmallVec;
 
 use crate::{

@@ -1,0 +1,114 @@
+//! Graphs on the CPU: weights packed once, values in one arena, each step a call of a kernel.
+
+mod arena;
+mod conv;
+mod memory;
+mod pool;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::CpuBuffer;
+use crate::{
+    DType, Format, Layout, Plan, PlanMemory, Result, Tensor,
+    graph::{Graph, Node, Run, Step, interpret_step},
+};
+use arena::Memory;
+use conv::PreparedConv;
+
+/// A graph with packed weights and a place for each value.
+pub(super) struct CpuPlan {
+    graph: Graph,
+    steps: Vec<Prepared>,
+    layout: memory::Layout,
+    arena: Mutex<CpuBuffer>,
+}
+
+/// A node as it is run.
+enum Prepared {
+    /// A convolution in f32 by the fused kernel.
+    Conv(PreparedConv),
+    /// A 2×2 max pool in f32, straight from its runs of channels.
+    Pool,
+    /// Channels copied together.
+    Collect,
+    /// Anything else: operands as tensors, the result copied back.
+    Tensors,
+}
+
+impl fmt::Debug for CpuPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CpuPlan").field("steps", &self.steps.len()).field("memory", &self.memory()).finish()
+    }
+}
+
+impl CpuPlan {
+    pub fn new(graph: &Graph) -> Result<Self> {
+        let prepare = |node: &Node| -> Result<Prepared> {
+            let float = |runs: &[Run]| runs.iter().all(|run| graph.meta(run.value).dtype == DType::F32);
+            Ok(match &node.step {
+                Step::Conv(conv) if float(&conv.sources) => {
+                    Prepared::Conv(PreparedConv::new(graph, conv, node.outs[0])?)
+                }
+                Step::Pool(pool) if float(&pool.sources) && pool::fits(graph, pool) => Prepared::Pool,
+                Step::Collect(runs) if float(runs) => Prepared::Collect,
+                Step::Conv(_) | Step::Pool(_) | Step::Collect(_) | Step::Op { .. } => Prepared::Tensors,
+            })
+        };
+        let steps = graph.nodes.iter().map(prepare).collect::<Result<_>>()?;
+        let layout = memory::plan(graph);
+        let arena = Mutex::new(CpuBuffer::new(layout.bytes));
+        Ok(Self { graph: graph.clone(), steps, layout, arena })
+    }
+
+    fn step(&self, node: &Node, prepared: &Prepared, memory: &Memory<'_>) -> Result<()> {
+        // SAFETY, for all kernels below: a step writes its own results and nothing else, each once, and reads operands that
+        // were made before; steps run one after the other.
+        match (prepared, &node.step) {
+            (Prepared::Conv(conv), Step::Conv(step)) => conv.run(step, memory, node.outs[0]),
+            (Prepared::Pool, Step::Pool(step)) => pool::run(&self.graph, step, memory, &node.outs),
+            (Prepared::Collect, Step::Collect(runs)) => {
+                pool::collect(&self.graph, runs, memory, node.outs[0])
+            }
+            _ => {
+                // SAFETY: see above.
+                let outs = interpret_step(&node.step, |id| unsafe { memory.tensor(id) })?;
+                for (&id, tensor) in node.outs.iter().zip(&outs) {
+                    // SAFETY: see above.
+                    unsafe { memory.store(id, tensor)? };
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Plan for CpuPlan {
+    fn run_timed(&self, inputs: &[&Tensor], tick: &mut dyn FnMut(usize, Duration)) -> Result<Vec<Tensor>> {
+        self.graph.check_inputs(inputs)?;
+        let inputs = inputs.iter().map(|t| t.to_format(Format::ChannelsLast)).collect::<Result<Vec<_>>>()?;
+        let bytes = |id| self.graph.meta(id).bytes();
+        let mut outputs: Vec<CpuBuffer> =
+            self.graph.outputs.iter().map(|&id| CpuBuffer::new(bytes(id))).collect();
+        // A run that failed half-way leaves values that the next one writes anew.
+        let mut arena = self.arena.lock().unwrap_or_else(PoisonError::into_inner);
+        let memory = Memory::new(&self.graph, &self.layout, &mut arena, &inputs, &mut outputs)?;
+        for (i, (node, prepared)) in self.graph.nodes.iter().zip(&self.steps).enumerate() {
+            let start = Instant::now();
+            self.step(node, prepared, &memory)?;
+            tick(i, start.elapsed());
+        }
+        let tensor = |(&id, buffer): (_, CpuBuffer)| {
+            let meta = self.graph.meta(id);
+            Tensor::from_parts(Arc::new(buffer), Layout::dense(&meta.dims, Format::ChannelsLast), meta.dtype)
+        };
+        Ok(self.graph.outputs.iter().zip(outputs).map(tensor).collect())
+    }
+
+    fn memory(&self) -> PlanMemory {
+        PlanMemory { planned: self.layout.bytes, naive: self.graph.naive_bytes() }
+    }
+}

@@ -1,0 +1,97 @@
+//! What each step means, in ordinary operations: the reference that plans are tested against.
+
+use std::collections::HashMap;
+
+use super::{ConvKind, ConvStep, Graph, Residual, Run, Step, ValueId};
+use crate::{
+    DType, Error, Ops, Outputs, Result, Tensor, execute,
+    ops::{Conv2d, Window},
+};
+
+/// Runs a graph step by step on tensors, without any fusion. Operands and results are as for the graph's inputs and
+/// outputs.
+///
+/// # Errors
+/// Where inputs do not fit, or a step fails.
+pub fn interpret(graph: &Graph, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    graph.check_inputs(inputs)?;
+    let mut values: HashMap<ValueId, Tensor> =
+        graph.inputs.iter().copied().zip(inputs.iter().map(|&t| t.clone())).collect();
+    for node in &graph.nodes {
+        let outs = interpret_step(&node.step, |id| lookup(graph, &values, id))?;
+        values.extend(node.outs.iter().copied().zip(outs));
+    }
+    graph.outputs.iter().map(|&id| lookup(graph, &values, id)).collect()
+}
+
+/// Runs one step; `get` tells the values of its operands.
+pub(crate) fn interpret_step(
+    step: &Step,
+    get: impl Fn(ValueId) -> Result<Tensor>,
+) -> Result<Outputs<Tensor>> {
+    Ok(match step {
+        Step::Op { op, ins } => {
+            let ins = ins.iter().map(|&id| get(id)).collect::<Result<Vec<_>>>()?;
+            execute(op, &ins.iter().collect::<Vec<_>>())?
+        }
+        Step::Conv(step) => Outputs::from_iter([conv(step, get)?]),
+        Step::Pool(pool) => {
+            let (y, index) = collect(&pool.sources, get)?.max_pool2d(pool.window)?;
+            Outputs::from_iter([y, index])
+        }
+        Step::Collect(runs) => Outputs::from_iter([collect(runs, get)?]),
+    })
+}
+
+impl Graph {
+    /// Fails unless `inputs` are what the graph was made for.
+    pub(crate) fn check_inputs(&self, inputs: &[&Tensor]) -> Result<()> {
+        let wanted: Vec<String> = self.inputs.iter().map(|&id| self.meta(id).to_string()).collect();
+        let given: Vec<String> = inputs.iter().map(|t| t.meta().to_string()).collect();
+        if wanted != given {
+            let what = format!("was made for inputs [{}], got [{}]", wanted.join(", "), given.join(", "));
+            return Err(Error::value("plan", what));
+        }
+        Ok(())
+    }
+}
+
+fn lookup(graph: &Graph, values: &HashMap<ValueId, Tensor>, id: ValueId) -> Result<Tensor> {
+    let value = graph.constant_of(id).or_else(|| values.get(&id));
+    value.cloned().ok_or_else(|| Error::value("plan", format!("{id} is used before it is made")))
+}
+
+fn collect(runs: &[Run], get: impl Fn(ValueId) -> Result<Tensor>) -> Result<Tensor> {
+    let parts =
+        runs.iter().map(|run| get(run.value)?.narrow(1, run.start, run.len)).collect::<Result<Vec<_>>>()?;
+    Tensor::cat(&parts.iter().collect::<Vec<_>>(), 1)
+}
+
+fn conv(step: &ConvStep, get: impl Fn(ValueId) -> Result<Tensor>) -> Result<Tensor> {
+    let x = collect(&step.sources, &get)?;
+    let bias = step.bias.map(&get).transpose()?;
+    let weight = get(step.weight)?;
+    let mut y = match &step.kind {
+        ConvKind::Plain(conv) => x.conv2d(&weight, bias.as_ref(), conv)?,
+        ConvKind::Transposed(conv) => x.conv_transpose2d(&weight, bias.as_ref(), conv)?,
+    };
+    y = relu(y, step.relu)?;
+    if let Some(tail) = &step.tail {
+        let bias = tail.bias.map(&get).transpose()?;
+        y = relu(y.conv2d(&get(tail.weight)?, bias.as_ref(), &Conv2d::default())?, tail.relu)?;
+    }
+    match step.residual {
+        Some(Residual::Value(value)) => y = y.add(&get(value)?)?,
+        Some(Residual::Unpooled { pooled, index }) => {
+            let size = [y.dim(2)?, y.dim(3)?];
+            y = y.add(&get(pooled)?.max_unpool2d(&get(index)?, Window::square(2), size)?)?;
+        }
+        None => {}
+    }
+    y = relu(y, step.relu_last)?;
+    if step.labels { y.argmax(1)?.cast(DType::U8) } else { Ok(y) }
+}
+
+fn relu(y: Tensor, on: bool) -> Result<Tensor> {
+    if on { y.relu() } else { Ok(y) }
+}

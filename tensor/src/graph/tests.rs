@@ -1,0 +1,296 @@
+//! Passes leave results as they are: text before and after of small graphs, and random graphs run by the interpreter and as a
+//! plan.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    DType, Ops, cpu,
+    ops::{
+        ArgReduce, BatchNormApply, Binary, Cast, Cat, ChannelShuffle, Conv2d, ConvTranspose2d, Distribution,
+        Extremum, MaxPool2d, MaxUnpool2d, Slice, Span, Unary, Window,
+    },
+    rng::Key,
+};
+
+/// Builds graphs and draws constants.
+struct Builder {
+    graph: Graph,
+    key: u64,
+}
+
+impl Builder {
+    fn new() -> Self {
+        Self { graph: Graph::new(), key: 0 }
+    }
+
+    fn image(&mut self, dims: [usize; 4]) -> ValueId {
+        self.graph.input(Meta::new(&dims[..], DType::F32))
+    }
+
+    fn noise(&mut self, dims: &[usize]) -> Tensor {
+        self.key += 1;
+        let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
+        Tensor::random(normal, dims, DType::F32, Key::new(7, self.key)).unwrap()
+    }
+
+    fn random(&mut self, dims: &[usize]) -> ValueId {
+        let noise = self.noise(dims);
+        self.graph.constant(noise)
+    }
+
+    fn push(&mut self, op: impl Into<Op>, ins: &[ValueId]) -> ValueId {
+        self.graph.push(op.into(), ins, "").unwrap()[0]
+    }
+
+    fn channels(&self, x: ValueId) -> usize {
+        self.graph.meta(x).dims[1]
+    }
+
+    fn conv(&mut self, x: ValueId, out: usize, kernel: usize, conv: Conv2d) -> ValueId {
+        let c = self.channels(x) / conv.groups;
+        let weight = self.random(&[out, c, kernel, kernel]);
+        self.push(conv, &[x, weight])
+    }
+
+    fn same(&mut self, x: ValueId, out: usize, kernel: usize) -> ValueId {
+        self.conv(x, out, kernel, Conv2d { padding: [kernel / 2; 2], ..Conv2d::default() })
+    }
+
+    fn norm(&mut self, x: ValueId, relu: bool) -> ValueId {
+        let c = self.channels(x);
+        let (mean, gamma, beta) = (self.random(&[c]), self.random(&[c]), self.random(&[c]));
+        let variance = self.noise(&[c]).square().unwrap();
+        let variance = self.graph.constant(variance);
+        self.push(BatchNormApply { eps: 1e-3, relu }, &[x, mean, variance, gamma, beta])
+    }
+
+    fn slice(&mut self, x: ValueId, start: usize, len: usize) -> ValueId {
+        let mut spans: SmallVec<[Span; 4]> = self.graph.meta(x).dims.iter().map(|&d| Span::all(d)).collect();
+        spans[1] = Span { start, len, step: 1 };
+        self.push(Slice { spans }, &[x])
+    }
+
+    fn finish(mut self, outputs: &[ValueId]) -> Graph {
+        self.graph.outputs = outputs.to_vec();
+        self.graph
+    }
+}
+
+fn optimized(graph: &Graph) -> Graph {
+    let mut graph = graph.clone();
+    passes::optimize(&mut graph).unwrap();
+    graph
+}
+
+/// Compares a graph as it is, optimised, and planned.
+fn check(graph: &Graph) {
+    let inputs: Vec<Tensor> = graph
+        .inputs
+        .iter()
+        .zip(100..)
+        .map(|(&id, i)| {
+            let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
+            Tensor::random(normal, &graph.meta(id).dims, DType::F32, Key::new(3, i)).unwrap()
+        })
+        .collect();
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    let wanted = interpret(graph, &inputs).unwrap();
+    let fused = optimized(graph);
+    let plan = cpu::device().plan(&fused).unwrap();
+    // Twice: the second run finds the first one's values in memory.
+    for found in [interpret(&fused, &inputs).unwrap(), plan.run(&inputs).unwrap(), plan.run(&inputs).unwrap()]
+    {
+        assert_eq!(found.len(), wanted.len());
+        for (found, wanted) in found.iter().zip(&wanted) {
+            assert_eq!(found.meta(), wanted.meta(), "{fused}");
+            let (found, wanted) = (found.to_f64_vec().unwrap(), wanted.to_f64_vec().unwrap());
+            let size = wanted.iter().fold(1e-3, |a: f64, b| a.max(b.abs()));
+            for (i, (f, w)) in found.iter().zip(&wanted).enumerate() {
+                assert!((f - w).abs() <= 1e-4 * size, "element {i} is {f}, should be {w}\n{graph}\n{fused}");
+            }
+        }
+    }
+}
+
+#[test]
+fn batch_norm_relu_and_addition_go_into_the_convolution() {
+    let mut b = Builder::new();
+    let x = b.image([1, 4, 5, 6]);
+    let left = b.push(Unary::Sigmoid, &[x]);
+    let y = b.same(x, 4, 3);
+    let y = b.norm(y, false);
+    let sum = b.push(Binary::Add, &[left, y]);
+    let out = b.push(Unary::Relu, &[sum]);
+    let graph = b.finish(&[out]);
+    assert_eq!(
+        graph.to_string(),
+        "%0 = input f32[1, 4, 5, 6]
+%1 = sigmoid(%0) -> f32[1, 4, 5, 6]
+%3 = conv2d(%0, const [4, 4, 3, 3]) -> f32[1, 4, 5, 6]
+%8 = batch_norm_apply(%3, const [4], const [4], const [4], const [4]) -> f32[1, 4, 5, 6]
+%9 = add(%1, %8) -> f32[1, 4, 5, 6]
+%10 = relu(%9) -> f32[1, 4, 5, 6]
+return %10
+"
+    );
+    assert_eq!(
+        optimized(&graph).to_string(),
+        "%0 = input f32[1, 4, 5, 6]
+%1 = sigmoid(%0) -> f32[1, 4, 5, 6]
+%10 = conv2d 3x3(%0) + bias, add %1, relu -> f32[1, 4, 5, 6]
+return %10
+"
+    );
+    check(&graph);
+}
+
+/// A unit of DSNet: half of the channels passes, the other goes through a branch, joined and shuffled.
+fn basic(b: &mut Builder, x: ValueId) -> ValueId {
+    let half = b.channels(x) / 2;
+    let (left, right) = (b.slice(x, 0, half), b.slice(x, half, half));
+    let mut y = right;
+    for kernel in [1, 3, 1] {
+        y = b.same(y, half, kernel);
+        y = b.norm(y, true);
+    }
+    let joined = b.push(Cat { axis: 1 }, &[left, y]);
+    b.push(ChannelShuffle { groups: 2 }, &[joined])
+}
+
+#[test]
+fn splits_joins_and_shuffles_dissolve() {
+    let mut b = Builder::new();
+    let x = b.image([1, 8, 4, 4]);
+    let x = basic(&mut b, x);
+    let x = basic(&mut b, x);
+    let y = b.same(x, 5, 1);
+    let graph = b.finish(&[y]);
+    assert_eq!(
+        optimized(&graph).to_string(),
+        "%0 = input f32[1, 8, 4, 4]
+%9 = conv2d 1x1(%0[4..8]) + bias, relu -> f32[1, 4, 4, 4]
+%23 = conv2d 3x3(%9) + bias, relu, conv2d 1x1 + bias, relu -> f32[1, 4, 4, 4]
+%34 = conv2d 1x1(%0[2..4], %23[2..4]) + bias, relu -> f32[1, 4, 4, 4]
+%48 = conv2d 3x3(%34) + bias, relu, conv2d 1x1 + bias, relu -> f32[1, 4, 4, 4]
+%52 = conv2d 1x1(%0[0..2], %23[0..2], %48) -> f32[1, 5, 4, 4]
+return %52
+"
+    );
+    check(&graph);
+}
+
+#[test]
+fn unpooling_is_added_in_the_order_of_memory() {
+    let mut b = Builder::new();
+    let x = b.image([2, 8, 8, 12]);
+    let x = basic(&mut b, x);
+    let window = Window::square(2);
+    let pooled = b.graph.push(MaxPool2d { window }.into(), &[x], "").unwrap();
+    let left = b.same(pooled[0], 8, 1);
+    let left = b.norm(left, true);
+    let up = b.push(MaxUnpool2d { window, size: [8, 12] }, &[left, pooled[1]]);
+    let right = b.same(pooled[0], 6, 1);
+    let weight = b.random(&[6, 6, 3, 3]);
+    let conv = Conv2d { stride: [2, 2], padding: [1, 1], ..Conv2d::default() };
+    let right = b.push(ConvTranspose2d { conv, output_padding: [1, 1] }, &[right, weight]);
+    let right = b.norm(right, true);
+    let right = b.same(right, 8, 1);
+    let right = b.norm(right, true);
+    let sum = b.push(Binary::Add, &[up, right]);
+    let next = basic(&mut b, sum);
+    let graph = b.finish(&[next]);
+    let text = optimized(&graph).to_string();
+    assert!(text.contains("add unpooled("), "{text}");
+    assert!(!text.contains("max_unpool2d"), "{text}");
+    check(&graph);
+}
+
+#[test]
+fn labels_are_all_that_is_stored_where_they_are_all_that_is_wanted() {
+    let mut b = Builder::new();
+    let x = b.image([1, 3, 6, 10]);
+    let weight = b.random(&[3, 19, 2, 2]);
+    let bias = b.random(&[19]);
+    let conv = Conv2d { stride: [2, 2], ..Conv2d::default() };
+    let logits = b.push(ConvTranspose2d { conv, output_padding: [0, 0] }, &[x, weight, bias]);
+    let best = b.push(ArgReduce { kind: Extremum::Max, axis: 1, keep: false }, &[logits]);
+    let labels = b.push(Cast { dtype: DType::U8 }, &[best]);
+    let graph = b.finish(&[labels]);
+    let text = optimized(&graph).to_string();
+    assert!(text.ends_with("stride 2x2 + bias, argmax -> u8[1, 12, 20]\nreturn %5\n"), "{text}");
+    check(&graph);
+}
+
+#[test]
+fn wrong_inputs_are_refused() {
+    let mut b = Builder::new();
+    let x = b.image([1, 3, 4, 4]);
+    let y = b.push(Unary::Relu, &[x]);
+    let graph = b.finish(&[y]);
+    let plan = cpu::device().plan(&graph).unwrap();
+    let small = Tensor::zeros(&[1, 3, 4, 2], DType::F32).unwrap();
+    let error = plan.run(&[&small]).unwrap_err().to_string();
+    assert!(error.contains("f32[1, 3, 4, 4]") && error.contains("f32[1, 3, 4, 2]"), "{error}");
+}
+
+/// One step of a random graph: what to do, and with which of the values so far.
+type Draw = (u8, prop::sample::Index, prop::sample::Index, usize);
+
+/// A graph of these draws; every value that nobody uses is an output.
+fn random_graph(draws: &[Draw]) -> Graph {
+    let mut b = Builder::new();
+    let mut values = vec![b.image([1, 4, 8, 8])];
+    for (what, first, second, n) in draws {
+        let x = *first.get(&values);
+        let [_, c, h, w] = b.graph.meta(x).dims[..] else { continue };
+        let y = match what % 12 {
+            0 | 1 => b.same(x, n % 9 + 1, 1),
+            2 | 3 => b.same(x, n % 9 + 1, 3),
+            4 => b.norm(x, n % 2 == 0),
+            5 => b.push(Unary::Relu, &[x]),
+            6 if c % 2 == 0 => b.push(ChannelShuffle { groups: 2 }, &[x]),
+            7 if c > 1 => b.slice(x, n % c, 1 + n % (c - n % c)),
+            8 | 9 => {
+                // Joined or added to another value that fits.
+                let fits = |&&y: &&ValueId| b.graph.meta(y).dims[2..] == [h, w];
+                let others: Vec<ValueId> = values.iter().filter(fits).copied().collect();
+                let other = *second.get(&others);
+                if what % 12 == 8 && c + b.channels(other) <= 24 {
+                    b.push(Cat { axis: 1 }, &[x, other])
+                } else if b.channels(other) == c {
+                    b.push(Binary::Add, &[x, other])
+                } else {
+                    continue;
+                }
+            }
+            10 if h > 2 => {
+                let window = Window::square(2);
+                let pooled = b.graph.push(MaxPool2d { window }.into(), &[x], "").unwrap();
+                if n % 2 == 0 {
+                    let y = b.same(pooled[0], c, 1);
+                    b.push(MaxUnpool2d { window, size: [h, w] }, &[y, pooled[1]])
+                } else {
+                    pooled[0]
+                }
+            }
+            11 if c % 2 == 0 => {
+                b.conv(x, c, 3, Conv2d { padding: [1, 1], groups: 1 + n % 2, ..Conv2d::default() })
+            }
+            _ => b.push(Unary::Sigmoid, &[x]),
+        };
+        values.push(y);
+    }
+    let uses = b.graph.uses();
+    let outputs: Vec<ValueId> = values[1..].iter().copied().filter(|id| !uses.contains_key(id)).collect();
+    b.finish(&outputs)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_graphs_keep_their_results(draws: Vec<Draw>) {
+        check(&random_graph(&draws));
+    }
+}
