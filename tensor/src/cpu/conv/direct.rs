@@ -72,10 +72,10 @@ struct Stretch<'a> {
 
 /// Where tiles write: pixel `i` of a stretch at `start + i · step`.
 #[derive(Clone, Copy)]
-struct Target<T> {
-    base: Shared<T>,
-    start: isize,
-    step: usize,
+pub(super) struct Target<T> {
+    pub base: Shared<T>,
+    pub start: isize,
+    pub step: usize,
 }
 
 impl<T: Scalar> Job<'_, T> {
@@ -225,17 +225,10 @@ impl<T: Scalar> Job<'_, T> {
                 let base = Shared(image.as_ptr().cast_mut());
                 Some(Target { base, start: (first * channels) as isize, step: s.columns.step * channels })
             }
-            Residual::Unpooled { pooled, index } => {
-                let (h, w) = (self.sink.h / 2, self.sink.w / 2);
-                for (i, to) in (s.from..s.to).zip(scratch.chunks_exact_mut(channels)) {
-                    let column = s.columns.start + i * s.columns.step;
-                    let at = ((s.image * h + s.row / 2) * w + column / 2) * channels;
-                    let place = (s.row % 2 * 2 + column % 2) as u8;
-                    let (pooled, index) = (&pooled[at..at + channels], &index[at..at + channels]);
-                    for ((to, &value), &i) in to.iter_mut().zip(pooled).zip(index) {
-                        *to = if i == place { value } else { T::zero() };
-                    }
-                }
+            residual @ Residual::Unpooled { .. } => {
+                let column = |i: usize| s.columns.start + i * s.columns.step;
+                let pixels = (s.from..s.to).map(|i| (s.image, s.row, column(i)));
+                residual.gather(scratch, channels, pixels, [self.sink.h, self.sink.w]);
                 let start = -((s.from * channels) as isize);
                 Some(Target { base: Shared(scratch.as_mut_ptr()), start, step: channels })
             }
@@ -390,7 +383,7 @@ impl<T: Scalar> Job<'_, T> {
 
 impl<T: Scalar> super::epilogue::Pointwise<'_, T> {
     /// The second stage on pixels `from..to`, which lie in `strip`.
-    fn run(
+    pub(super) fn run(
         &self,
         kernels: &Kernels<T>,
         strip: &[T],
@@ -433,7 +426,7 @@ impl<T> Target<T> {
     ///
     /// # Safety
     /// The pixel is one of the stretch's, so that the address is inside the memory of `base`.
-    unsafe fn pixel(&self, i: usize) -> *mut T {
+    pub(super) unsafe fn pixel(&self, i: usize) -> *mut T {
         // SAFETY: as promised by the caller; the sum is formed before the pointer moves.
         unsafe { self.base.0.offset(self.start + (i * self.step) as isize) }
     }

@@ -2,6 +2,9 @@
 
 use super::Shared;
 use super::pack::PackLayout;
+use crate::cpu::dispatch::vectorized;
+use crate::cpu::math::select;
+use crate::cpu::simd::Scalar;
 
 /// What happens to a convolution's sums: `y = relu_last(relu(sum + bias) + residual)`, each part optional.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +36,39 @@ pub enum Residual<'a, T> {
 impl<T> Default for Epilogue<'_, T> {
     fn default() -> Self {
         Self { bias: None, relu: false, residual: None, relu_last: false }
+    }
+}
+
+impl<T: Scalar> Residual<'_, T> {
+    /// Copies the values of some pixels (image, row, column) of a result of this size, one after the other.
+    pub(super) fn gather(
+        &self,
+        to: &mut [T],
+        channels: usize,
+        pixels: impl Iterator<Item = (usize, usize, usize)>,
+        [h, w]: [usize; 2],
+    ) {
+        for (to, (image, row, column)) in to.chunks_exact_mut(channels).zip(pixels) {
+            match self {
+                Residual::Image(values) => {
+                    to.copy_from_slice(&values[((image * h + row) * w + column) * channels..][..channels]);
+                }
+                Residual::Unpooled { pooled, index } => {
+                    let at = ((image * (h / 2) + row / 2) * (w / 2) + column / 2) * channels;
+                    let place = (row % 2 * 2 + column % 2) as u8;
+                    unpool(to, &pooled[at..at + channels], &index[at..at + channels], place);
+                }
+            }
+        }
+    }
+}
+
+vectorized! {
+    /// The values whose index is `place`, zero elsewhere.
+    fn unpool<T: Scalar>(to: &mut [T], pooled: &[T], index: &[u8], place: u8) {
+        for ((to, &value), &i) in to.iter_mut().zip(pooled).zip(index) {
+            *to = select(i == place, value, T::zero());
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod pack;
 #[cfg(test)]
 mod tests;
 mod weight_gradient;
+mod winograd;
 
 pub(crate) use epilogue::{After, Pointwise};
 pub use epilogue::{Epilogue, Residual};
@@ -150,6 +151,55 @@ pub(crate) fn run_packed<T: Scalar>(
     to: &mut [T],
 ) {
     run(geometry, &weights.layout, &weights.data, weights.isa, sources, epilogue, after, to);
+}
+
+/// Weights prepared for the fastest way to do one convolution with them many times.
+pub(crate) enum Prepared<T: Scalar> {
+    /// The direct sum.
+    Direct(PackedWeights<T>),
+    /// Winograd's tiles.
+    Winograd(PackedWeights<T>),
+}
+
+impl<T: Scalar> Prepared<T> {
+    /// Chooses by the geometry; `alone` says that the input channels lie in one image, and that pixels are stored (no labels).
+    pub fn new(geometry: &ConvGeometry, direction: Direction, weights: &[T], alone: bool) -> Self {
+        assert_eq!(weights.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
+        if alone && direction == Direction::Forward && winograd::pays::<T>(geometry) {
+            return Self::Winograd(winograd::transform(geometry, weights));
+        }
+        Self::Direct(PackedWeights::new(geometry, direction, weights))
+    }
+
+    /// As [`run_packed`], for the geometry that the weights were prepared for.
+    pub fn run(
+        &self,
+        geometry: &ConvGeometry,
+        sources: &[Source<'_, T>],
+        epilogue: Epilogue<'_, T>,
+        after: After<'_, T>,
+        to: &mut [T],
+    ) {
+        match self {
+            Self::Direct(weights) => run_packed(geometry, sources, weights, epilogue, after, to),
+            Self::Winograd(weights) => {
+                let [source] = *sources else { unreachable!("prepared for one source") };
+                let plane = Plane { h: geometry.out_h, w: geometry.out_w, pitch: geometry.c_out };
+                let job = winograd::WinogradJob {
+                    kernels: T::kernels(weights.isa),
+                    layout: &weights.layout,
+                    packed: &weights.data,
+                    batch: geometry.batch,
+                    dilation: geometry.dilation[0],
+                    source,
+                    plane,
+                    epilogue,
+                    after,
+                };
+                job.run(to);
+            }
+        }
+    }
 }
 
 fn run<T: Scalar>(

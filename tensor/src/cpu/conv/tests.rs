@@ -221,3 +221,73 @@ fn results_do_not_depend_on_threads() {
         assert!(one == run(2) && one == run(5), "{g:?}");
     }
 }
+
+/// Winograd's tiles against the direct sum, with all that can follow.
+fn check_winograd(g: &ConvGeometry, tail: usize, extras: Extras, unpooled: bool) {
+    let (x, w) = (noise::<f32>(g.input_len(), 1), noise::<f32>(g.weight_len(), 2));
+    let channels = if tail > 0 { tail } else { g.c_out };
+    let (bias, last_bias) = (noise::<f32>(g.c_out, 3), noise::<f32>(channels, 4));
+    let pixels = g.batch * g.out_h * g.out_w;
+    let image = noise::<f32>(pixels * channels, 5);
+    let index: Vec<u8> = (0..pixels * channels / 4).map(|i| (i * 7 % 4) as u8).collect();
+    let residual = match unpooled {
+        true => Residual::Unpooled { pooled: &image[..index.len()], index: &index },
+        false => Residual::Image(&image),
+    };
+    let residual = extras.2.then_some(residual);
+    let first = Epilogue { bias: extras.0.then_some(&bias[..]), relu: extras.1, ..Epilogue::default() };
+    let last = Epilogue { bias: Some(&last_bias[..]), relu: extras.1, residual, relu_last: extras.3 };
+    let second = ConvGeometry::new(1, [1, 1], g.c_out, channels, [1, 1]);
+    let source = [Source { data: &x, pitch: g.c_in, start: 0, len: g.c_in }];
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            let next = PackedWeights::<f32>::new(&second, Direction::Forward, &noise(second.weight_len(), 6));
+            let run = |weights: Prepared<f32>| {
+                let mut y = vec![f32::NAN; pixels * channels];
+                if tail > 0 {
+                    let after = Pointwise { layout: &next.layout, packed: &next.data, epilogue: last };
+                    weights.run(g, &source, first, After::Pointwise(after), &mut y);
+                } else {
+                    let all = Epilogue { residual, relu_last: extras.3, ..first };
+                    weights.run(g, &source, all, After::Store, &mut y);
+                }
+                y
+            };
+            let wanted = run(Prepared::Direct(PackedWeights::new(g, Direction::Forward, &w)));
+            let found = run(Prepared::Winograd(winograd::transform(g, &w)));
+            let size = wanted.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+            for (i, (f, w)) in found.iter().zip(&wanted).enumerate() {
+                assert!((f - w).abs() <= 2e-5 * size, "{isa} {g:?}: element {i} is {f}, should be {w}");
+            }
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn winograd_matches_the_direct_sum(
+        (batch, h, w, d) in (1usize..3, 1usize..14, 1usize..90, 1usize..6),
+        (c, k) in (1usize..4, 1usize..4),
+        tail in 0usize..20,
+        extras: Extras,
+        unpooled: bool,
+    ) {
+        // Unpooling wants even sizes.
+        let (h, w) = if unpooled { (h.next_multiple_of(2), w.next_multiple_of(2)) } else { (h, w) };
+        let g = ConvGeometry::new(batch, [h, w], 16 * c, 16 * k, [3, 3]).with_dilation([d, d]);
+        check_winograd(&ConvGeometry { padding: [d, d], out_h: h, out_w: w, ..g }, tail, extras, unpooled);
+    }
+}
+
+#[test]
+fn winograd_is_chosen_where_it_saves_products() {
+    let layer = |channels, d| {
+        let g = ConvGeometry::new(1, [45, 80], channels, channels, [3, 3]).with_dilation([d, d]);
+        ConvGeometry { padding: [d, d], out_h: 45, out_w: 80, ..g }
+    };
+    assert!(winograd::pays::<f32>(&layer(64, 1)) && winograd::pays::<f32>(&layer(64, 5)));
+    assert!(!winograd::pays::<f32>(&layer(64, 17)), "most tiles hang over the edge");
+    assert!(!winograd::pays::<f32>(&layer(8, 1)) && !winograd::pays::<f64>(&layer(64, 1)));
+}

@@ -5,8 +5,8 @@ use crate::{
     DType, Error, Format, Result, Tensor,
     cpu::{
         conv::{
-            After, ConvGeometry, Direction, Epilogue, PackedWeights, Pointwise, Residual as Added, Shared,
-            Source, run_packed,
+            After, ConvGeometry, Direction, Epilogue, PackedWeights, Pointwise, Prepared, Residual as Added,
+            Shared, Source,
         },
         slice,
     },
@@ -17,7 +17,7 @@ use crate::{
 /// A convolution with its weights packed.
 pub(super) struct PreparedConv {
     geometry: ConvGeometry,
-    weights: PackedWeights<f32>,
+    weights: Prepared<f32>,
     bias: Option<Tensor>,
     tail: Option<(PackedWeights<f32>, Option<Tensor>)>,
     /// Channels of each source value.
@@ -59,7 +59,8 @@ impl PreparedConv {
             }
             None => None,
         };
-        let weights = PackedWeights::new(&geometry, direction, slice::<f32>(&weight)?);
+        let alone = step.sources.len() == 1 && !step.labels;
+        let weights = Prepared::new(&geometry, direction, slice::<f32>(&weight)?, alone);
         let pitches = step.sources.iter().map(|run| graph.meta(run.value).dims[1]).collect();
         Ok(Self { geometry, weights, bias: bias(step.bias)?, tail, pitches })
     }
@@ -105,7 +106,7 @@ impl PreparedConv {
         };
         // SAFETY: as above.
         let to = if step.labels { &mut none[..] } else { unsafe { memory.write::<f32>(out)? } };
-        run_packed(&self.geometry, &sources, &self.weights, epilogue, after, to);
+        self.weights.run(&self.geometry, &sources, epilogue, after, to);
         Ok(())
     }
 }

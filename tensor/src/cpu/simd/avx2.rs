@@ -77,6 +77,12 @@ unsafe impl Simd<f32> for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn sub(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
     unsafe fn relu(v: __m256) -> __m256 {
         // SAFETY: see the impl. The second operand is returned where either is NaN.
         unsafe { _mm256_max_ps(_mm256_setzero_ps(), v) }

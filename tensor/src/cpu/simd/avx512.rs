@@ -56,6 +56,12 @@ unsafe impl Simd<f32> for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
     unsafe fn relu(v: __m512) -> __m512 {
         // SAFETY: see the impl. The second operand is returned where either is NaN.
         unsafe { _mm512_max_ps(_mm512_setzero_ps(), v) }

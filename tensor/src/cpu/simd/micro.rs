@@ -96,6 +96,8 @@ macro_rules! each_vector {
     };
 }
 
+pub(super) use each;
+
 /// Most pixels of a tile: what [`each`] repeats.
 pub(crate) const MAX_MR: usize = 14;
 

@@ -9,6 +9,7 @@ mod micro;
 mod portable;
 mod scalar;
 pub(crate) mod table;
+mod winograd;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -23,6 +24,7 @@ use std::time::Instant;
 pub(crate) use micro::{MAX_MR, OuterTile, Tap, Tile};
 pub(crate) use portable::Portable;
 pub use scalar::Scalar;
+pub(crate) use winograd::{InputTile, OutputTile};
 
 /// An instruction set that the kernels exist for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -143,6 +145,8 @@ pub(crate) unsafe trait Simd<T: Copy>: Copy + 'static {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a + b`.
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     /// `max(v, 0)`, NaN staying NaN.
     unsafe fn relu(v: Self::V) -> Self::V;
 }

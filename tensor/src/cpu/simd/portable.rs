@@ -55,6 +55,11 @@ unsafe impl<T: Scalar, const N: usize> Simd<T> for Portable<N> {
     }
 
     #[inline(always)]
+    unsafe fn sub(a: [T; N], b: [T; N]) -> [T; N] {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+
+    #[inline(always)]
     unsafe fn relu(v: [T; N]) -> [T; N] {
         v.map(|x| if x < T::zero() { T::zero() } else { x })
     }

@@ -4,6 +4,7 @@
 //! inlines the generic loop from [`super::micro`]. Drivers pick a table once per call and never look at the set again.
 
 use super::micro::{self, OuterTile, Tile};
+use super::winograd::{self, InputTile, OutputTile};
 use super::{Isa, Portable, Scalar};
 
 /// An instance of [`micro::tile`] or [`micro::depthwise`].
@@ -61,6 +62,10 @@ pub(crate) struct Kernels<T: Scalar> {
     pub depthwise: [Heights<TileFn<T>>; MAX_NV],
     /// [`micro::depthwise_gradient`], likewise.
     pub depthwise_gradient: [OuterFn<T>; MAX_NV],
+    /// [`winograd::input`].
+    pub winograd_input: unsafe fn(&InputTile<T>),
+    /// [`winograd::output`].
+    pub winograd_output: unsafe fn(&OutputTile<T>),
     /// [`micro::peak`].
     pub peak: unsafe fn(usize, T) -> T,
 }
@@ -164,6 +169,28 @@ macro_rules! instances {
             }
 
             /// # Safety
+            /// As for the loop it instantiates, with its instruction set available.
+            $(#[$feature])?
+            pub unsafe fn winograd_input<T: Scalar>(a: &InputTile<T>)
+            where
+                $simd: Simd<T>,
+            {
+                // SAFETY: the features are enabled here; the rest is the caller's promise.
+                unsafe { winograd::input::<$simd, T>(a) }
+            }
+
+            /// # Safety
+            /// As for the loop it instantiates, with its instruction set available.
+            $(#[$feature])?
+            pub unsafe fn winograd_output<T: Scalar>(a: &OutputTile<T>)
+            where
+                $simd: Simd<T>,
+            {
+                // SAFETY: the features are enabled here; the rest is the caller's promise.
+                unsafe { winograd::output::<$simd, T>(a) }
+            }
+
+            /// # Safety
             /// The instruction set is available.
             $(#[$feature])?
             pub unsafe fn peak<T: Scalar>(rounds: usize, factor: T) -> T
@@ -217,6 +244,8 @@ macro_rules! kernels {
                 $m::depthwise_gradient::<$t, 2>,
                 $m::depthwise_gradient::<$t, 3>,
             ],
+            winograd_input: $m::winograd_input::<$t>,
+            winograd_output: $m::winograd_output::<$t>,
             peak: $m::peak::<$t>,
         }
     };

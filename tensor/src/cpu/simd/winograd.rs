@@ -1,0 +1,112 @@
+//! The two transforms of Winograd's convolution F(2×2, 3×3) (Lavin & Gray 2016), for one tile and all of its channels.
+//!
+//! Four outputs of a 3×3 filter take 16 products of transformed values instead of 36. With `d` the 4×4 inputs of a tile,
+//! `V = Bᵀ d B`; after the products are summed over channels, `Y = Aᵀ M A`:
+//!
+//! ```text
+//!      1  0 −1  0
+//! Bᵀ = 0  1  1  0      Aᵀ = 1  1  1  0
+//!      0 −1  1  0           0  1 −1 −1
+//!      0  1  0 −1
+//! ```
+
+use super::micro::each;
+use super::{Scalar, Simd};
+
+/// Arguments of [`input`].
+pub(crate) struct InputTile<T> {
+    /// First channel of each of the 4×4 pixels, row by row.
+    pub pixels: [*const T; 16],
+    /// Channels, a multiple of the vector's length.
+    pub channels: usize,
+    /// First of the 16 transformed values.
+    pub v: *mut T,
+    /// Elements between them.
+    pub v_step: usize,
+}
+
+/// Arguments of [`output`].
+pub(crate) struct OutputTile<T> {
+    /// First of the 16 sums.
+    pub m: *const T,
+    /// Elements between them.
+    pub m_step: usize,
+    /// Channels, a multiple of the vector's length.
+    pub channels: usize,
+    /// Values to add, or null.
+    pub bias: *const T,
+    /// Clamp below at zero.
+    pub relu: bool,
+    /// First channel of each of the 2×2 results.
+    pub y: [*mut T; 4],
+}
+
+/// `Bᵀ d B` for each channel.
+///
+/// # Safety
+/// Pointers are valid for the channels, `v` for 16 rows of them; the instruction set of `S` is available.
+#[inline(always)]
+pub(crate) unsafe fn input<S: Simd<T>, T: Scalar>(a: &InputTile<T>) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let zero = S::splat(T::zero());
+        let mut c = 0;
+        while c < a.channels {
+            let mut d = [zero; 16];
+            let mut t = [zero; 16];
+            each!(i < 8 => { d[i] = S::load(a.pixels[i].add(c)) });
+            each!(i < 8 => { d[i + 8] = S::load(a.pixels[i + 8].add(c)) });
+            each!(j < 4 => {
+                t[j] = S::sub(d[j], d[j + 8]);
+                t[j + 4] = S::add(d[j + 4], d[j + 8]);
+                t[j + 8] = S::sub(d[j + 8], d[j + 4]);
+                t[j + 12] = S::sub(d[j + 4], d[j + 12]);
+            });
+            let v = a.v.add(c);
+            each!(i < 4 => {
+                let (row, v) = (4 * i, v.add(4 * i * a.v_step));
+                S::store(v, S::sub(t[row], t[row + 2]));
+                S::store(v.add(a.v_step), S::add(t[row + 1], t[row + 2]));
+                S::store(v.add(2 * a.v_step), S::sub(t[row + 2], t[row + 1]));
+                S::store(v.add(3 * a.v_step), S::sub(t[row + 1], t[row + 3]));
+            });
+            c += S::LANES;
+        }
+    }
+}
+
+/// `relu(Aᵀ M A + bias)` for each channel.
+///
+/// # Safety
+/// As for [`input`].
+#[inline(always)]
+pub(crate) unsafe fn output<S: Simd<T>, T: Scalar>(a: &OutputTile<T>) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let zero = S::splat(T::zero());
+        let mut c = 0;
+        while c < a.channels {
+            let m = a.m.add(c);
+            let mut t = [zero; 8];
+            each!(j < 4 => {
+                let (m0, m1) = (S::load(m.add(j * a.m_step)), S::load(m.add((j + 4) * a.m_step)));
+                let (m2, m3) = (S::load(m.add((j + 8) * a.m_step)), S::load(m.add((j + 12) * a.m_step)));
+                t[j] = S::add(S::add(m0, m1), m2);
+                t[j + 4] = S::sub(S::sub(m1, m2), m3);
+            });
+            let bias = if a.bias.is_null() { zero } else { S::load(a.bias.add(c)) };
+            each!(i < 2 => {
+                let row = 4 * i;
+                let mut first = S::add(S::add(S::add(t[row], t[row + 1]), t[row + 2]), bias);
+                let mut second = S::add(S::sub(S::sub(t[row + 1], t[row + 2]), t[row + 3]), bias);
+                if a.relu {
+                    first = S::relu(first);
+                    second = S::relu(second);
+                }
+                S::store(a.y[2 * i].add(c), first);
+                S::store(a.y[2 * i + 1].add(c), second);
+            });
+            c += S::LANES;
+        }
+    }
+}
