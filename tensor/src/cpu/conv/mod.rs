@@ -60,9 +60,7 @@ pub fn forward<T: Scalar>(
     epilogue: Epilogue<'_, T>,
     y: &mut [T],
 ) {
-    packing(geometry, Direction::Forward, weights, |isa, layout, packed| {
-        run(geometry, layout, packed, isa, &whole(x, geometry.c_in), epilogue, After::Store, y);
-    });
+    once(geometry, Direction::Forward, &whole(x, geometry.c_in), weights, epilogue, y);
 }
 
 /// [`forward`] with weights packed before.
@@ -96,9 +94,7 @@ pub fn input_gradient<T: Scalar>(
     epilogue: Epilogue<'_, T>,
     gx: &mut [T],
 ) {
-    packing(geometry, Direction::InputGradient, weights, |isa, layout, packed| {
-        run(geometry, layout, packed, isa, &whole(gy, geometry.c_out), epilogue, After::Store, gx);
-    });
+    once(geometry, Direction::InputGradient, &whole(gy, geometry.c_out), weights, epilogue, gx);
 }
 
 /// [`input_gradient`] with weights packed before.
@@ -116,20 +112,36 @@ pub fn input_gradient_packed<T: Scalar>(
     run_packed(geometry, &whole(gy, geometry.c_out), weights, epilogue, After::Store, gx);
 }
 
-/// Packs weights into scratch for one use.
-fn packing<T: Scalar>(
+/// One convolution of a whole image with weights packed into scratch.
+fn once<T: Scalar>(
     geometry: &ConvGeometry,
     direction: Direction,
+    from: &[Source<'_, T>; 1],
     weights: &[T],
-    f: impl FnOnce(Isa, &PackLayout, &[T]),
+    epilogue: Epilogue<'_, T>,
+    to: &mut [T],
 ) {
     assert_eq!(weights.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
     let isa = Isa::current();
-    let layout = PackLayout::new(T::kernels(isa), geometry, direction);
-    with_scratch(layout.len(), |packed| {
-        layout.pack(weights, packed);
-        f(isa, &layout, packed);
-    });
+    let pack = |geometry: &ConvGeometry, weights: &[T], f: &mut dyn FnMut(&PackLayout, &[T])| {
+        let layout = PackLayout::new(T::kernels(isa), geometry, direction);
+        with_scratch(layout.len(), |packed| {
+            layout.pack(weights, packed);
+            f(&layout, packed);
+        });
+    };
+    if winograd::pays::<T>(geometry) {
+        with_scratch(weights.len() / 9 * 16, |u| {
+            winograd::transform(direction, weights, u);
+            pack(&winograd::taps(geometry), u, &mut |layout, packed| {
+                run_winograd(geometry, layout, packed, isa, from[0], epilogue, After::Store, to);
+            });
+        });
+    } else {
+        pack(geometry, weights, &mut |layout, packed| {
+            run(geometry, layout, packed, isa, from, epilogue, After::Store, to);
+        });
+    }
 }
 
 /// An image that is read as a whole.
@@ -165,8 +177,8 @@ impl<T: Scalar> Prepared<T> {
     /// Chooses by the geometry; `alone` says that the input channels lie in one image, and that pixels are stored (no labels).
     pub fn new(geometry: &ConvGeometry, direction: Direction, weights: &[T], alone: bool) -> Self {
         assert_eq!(weights.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
-        if alone && direction == Direction::Forward && winograd::pays::<T>(geometry) {
-            return Self::Winograd(winograd::transform(geometry, weights));
+        if alone && winograd::pays::<T>(geometry) {
+            return Self::winograd(geometry, direction, weights);
         }
         Self::Direct(PackedWeights::new(geometry, direction, weights))
     }
@@ -184,22 +196,50 @@ impl<T: Scalar> Prepared<T> {
             Self::Direct(weights) => run_packed(geometry, sources, weights, epilogue, after, to),
             Self::Winograd(weights) => {
                 let [source] = *sources else { unreachable!("prepared for one source") };
-                let plane = Plane { h: geometry.out_h, w: geometry.out_w, pitch: geometry.c_out };
-                let job = winograd::WinogradJob {
-                    kernels: T::kernels(weights.isa),
-                    layout: &weights.layout,
-                    packed: &weights.data,
-                    batch: geometry.batch,
-                    dilation: geometry.dilation[0],
+                run_winograd(
+                    geometry,
+                    &weights.layout,
+                    &weights.data,
+                    weights.isa,
                     source,
-                    plane,
                     epilogue,
                     after,
-                };
-                job.run(to);
+                    to,
+                );
             }
         }
     }
+
+    /// For [`winograd`], whether it pays or not.
+    fn winograd(geometry: &ConvGeometry, direction: Direction, weights: &[T]) -> Self {
+        let mut u = vec![T::zero(); weights.len() / 9 * 16];
+        winograd::transform(direction, weights, &mut u);
+        Self::Winograd(PackedWeights::new(&winograd::taps(geometry), direction, &u))
+    }
+}
+
+fn run_winograd<T: Scalar>(
+    geometry: &ConvGeometry,
+    layout: &PackLayout,
+    packed: &[T],
+    isa: Isa,
+    source: Source<'_, T>,
+    epilogue: Epilogue<'_, T>,
+    after: After<'_, T>,
+    to: &mut [T],
+) {
+    let job = winograd::WinogradJob {
+        kernels: T::kernels(isa),
+        layout,
+        packed,
+        batch: geometry.batch,
+        dilation: geometry.dilation[0],
+        source,
+        size: [geometry.out_h, geometry.out_w],
+        epilogue,
+        after,
+    };
+    job.run(to);
 }
 
 fn run<T: Scalar>(

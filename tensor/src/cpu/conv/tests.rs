@@ -119,11 +119,11 @@ fn check<T: Scalar>(g: &ConvGeometry, extras: Extras) {
             let packed = PackedWeights::new(g, Direction::Forward, &w);
             let mut again = vec![T::nan(); gy.len()];
             forward_packed(g, &x, &packed, forward_epilogue, &mut again);
-            assert_eq!(again, y, "{isa} packed forward {g:?}");
+            assert_close(&again, &y64, y_size, &format!("{isa} packed forward {g:?}"));
             let packed = PackedWeights::new(g, Direction::InputGradient, &w);
             let mut again = vec![T::nan(); x.len()];
             input_gradient_packed(g, &gy, &packed, backward_epilogue, &mut again);
-            assert_eq!(again, gx, "{isa} packed input gradient {g:?}");
+            assert_close(&again, &gx64, gx_size, &format!("{isa} packed input gradient {g:?}"));
         });
     }
 }
@@ -174,7 +174,7 @@ fn the_networks_own_layers_match_plain_loops() {
     let same =
         |c, k, d| ConvGeometry::new(1, [9, 26], c, k, [3, 3]).with_padding([d, d]).with_dilation([d, d]);
     for d in [1, 2, 5, 9, 17] {
-        check::<f32>(&same(64, 64, d), (true, true, true, true));
+        check::<f32>(&same(64, 48, d), (true, true, true, true));
     }
     check::<f32>(&same(3, 13, 1).with_stride([2, 2]), (true, true, false, false));
     check::<f32>(&ConvGeometry::new(2, [5, 7], 128, 64, [1, 1]), (true, true, false, false));
@@ -254,7 +254,7 @@ fn check_winograd(g: &ConvGeometry, tail: usize, extras: Extras, unpooled: bool)
                 y
             };
             let wanted = run(Prepared::Direct(PackedWeights::new(g, Direction::Forward, &w)));
-            let found = run(Prepared::Winograd(winograd::transform(g, &w)));
+            let found = run(Prepared::winograd(g, Direction::Forward, &w));
             let size = wanted.iter().fold(0.0f32, |a, b| a.max(b.abs()));
             for (i, (f, w)) in found.iter().zip(&wanted).enumerate() {
                 assert!((f - w).abs() <= 2e-5 * size, "{isa} {g:?}: element {i} is {f}, should be {w}");

@@ -6,9 +6,9 @@
 //! stores those or goes on with a 1×1 convolution while they are in cache. Rounding differs from the direct sum by a few units in
 //! the last place; the cut into tasks follows the geometry alone.
 
-use super::direct::{Plane, Target};
+use super::direct::Target;
 use super::epilogue::{After, Epilogue, Residual};
-use super::pack::{Direction, PackLayout, PackedWeights};
+use super::pack::{Direction, PackLayout};
 use super::{ConvGeometry, Shared, Source};
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::Kernels;
@@ -44,20 +44,32 @@ fn tile_starts(n: usize, dilation: usize) -> Vec<usize> {
     (0..dilation.min(n)).flat_map(|phase| (phase..n).step_by(2 * dilation)).collect()
 }
 
-/// Weights transformed, `U = G g Gᵀ`, and packed: 16 taps instead of 9.
-pub(crate) fn transform<T: Scalar>(g: &ConvGeometry, weights: &[T]) -> PackedWeights<T> {
+/// The geometry under which transformed weights are packed: 16 taps instead of 9.
+pub(crate) fn taps(g: &ConvGeometry) -> ConvGeometry {
+    ConvGeometry { kernel: [4, 4], ..*g }
+}
+
+/// Weights transformed, `U = G g Gᵀ`, in the order in which [`PackLayout`] wants them for this direction. The input gradient is
+/// a convolution by the filters turned by half a turn.
+pub(crate) fn transform<T: Scalar>(direction: Direction, weights: &[T], u: &mut [T]) {
+    assert_eq!(weights.len() / 9, u.len() / 16);
     let half = T::one() / (T::one() + T::one());
     let row = |[a, b, c]: [T; 3]| [a, (a + b + c) * half, (a - b + c) * half, c];
-    let mut u = Vec::with_capacity(g.c_in * g.c_out * 16);
-    for w in weights.chunks_exact(9) {
-        let rows = [0, 1, 2].map(|i| row([w[3 * i], w[3 * i + 1], w[3 * i + 2]]));
+    for (w, u) in weights.chunks_exact(9).zip(u.chunks_exact_mut(16)) {
+        let mut g: [T; 9] = std::array::from_fn(|i| w[i]);
+        if direction == Direction::InputGradient {
+            g.reverse();
+        }
+        let rows = [0, 3, 6].map(|i| row([g[i], g[i + 1], g[i + 2]]));
         let columns: [[T; 4]; 4] = std::array::from_fn(|j| row([rows[0][j], rows[1][j], rows[2][j]]));
-        for i in 0..4 {
-            u.extend(columns.map(|column| column[i]));
+        for (i, u) in u.iter_mut().enumerate() {
+            *u = columns[i % 4][i / 4];
+        }
+        // Packing for the gradient turns the taps round; these have been turned.
+        if direction == Direction::InputGradient {
+            u.reverse();
         }
     }
-    let taps = ConvGeometry { kernel: [4, 4], ..*g };
-    PackedWeights::new(&taps, Direction::Forward, &u)
 }
 
 /// A convolution as tiles.
@@ -69,8 +81,8 @@ pub(crate) struct WinogradJob<'a, T: Scalar> {
     pub batch: usize,
     pub dilation: usize,
     pub source: Source<'a, T>,
-    /// Size of input and result, and channels of the latter.
-    pub plane: Plane,
+    /// Height and width of input and result.
+    pub size: [usize; 2],
     pub epilogue: Epilogue<'a, T>,
     pub after: After<'a, T>,
 }
@@ -89,7 +101,7 @@ struct Segment {
 impl<T: Scalar> WinogradJob<'_, T> {
     /// Runs the job into `y`.
     pub fn run(&self, y: &mut [T]) {
-        let Plane { h, w, .. } = self.plane;
+        let [h, w] = self.size;
         assert_eq!(self.source.data.len(), self.batch * h * w * self.source.pitch);
         assert!(self.source.start + self.source.len <= self.source.pitch);
         assert_eq!(y.len(), self.batch * h * w * self.last_channels());
@@ -143,7 +155,7 @@ impl<T: Scalar> WinogradJob<'_, T> {
 
     /// `V` of a strip of tiles.
     fn inputs(&self, image: usize, row: usize, columns: &[usize], zeros: &[T], v: &mut [T]) {
-        let (d, Plane { h, w, .. }, c) = (self.dilation as isize, self.plane, self.layout.depth);
+        let (d, [h, w], c) = (self.dilation as isize, self.size, self.layout.depth);
         let at = |first: usize, i: usize, n: usize| {
             let at = first as isize + (i as isize - 1) * d;
             (0..n as isize).contains(&at).then_some(at as usize)
@@ -235,7 +247,7 @@ impl<T: Scalar> WinogradJob<'_, T> {
         pixels: &[T],
         added: &mut [T],
     ) {
-        let (d, Plane { h, w, .. }, k) = (self.dilation, self.plane, self.layout.channels);
+        let (d, [h, w], k) = (self.dilation, self.size, self.layout.channels);
         let out = self.last_channels();
         for (i, row) in [row, row + d].into_iter().enumerate().filter(|&(_, row)| row < h) {
             for Segment { tile, column, pixels: n } in segments(columns, d, w) {
