@@ -81,7 +81,7 @@ options! {
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     init: PathBuf,
 
-    /// ce, wce, fl or owfl, perhaps with +sel [default: owfl+sel]
+    /// ce, wce, fl or owfl, perhaps with +sel, each perhaps with a weight as in owfl+0.1*sel [default: by dataset]
     #[arg(long, value_name = "LOSS", help_heading = "Training")]
     loss: Loss,
     /// Passes over the training set [default: by dataset]
@@ -93,13 +93,13 @@ options! {
     /// Optimiser [default: adam]
     #[arg(long, value_enum, help_heading = "Training")]
     optimizer: OptimizerKind,
-    /// Highest learning rate [default: 0.001; sgd 0.02]
+    /// Highest learning rate [default: by dataset; sgd 0.02]
     #[arg(long, value_name = "X", help_heading = "Training")]
     lr: f64,
     /// How the learning rate falls: poly, cosine, step:EPOCHS:FACTOR, constant [default: poly]
     #[arg(long, value_name = "CURVE", help_heading = "Training")]
     schedule: Fall,
-    /// Steps over which the learning rate rises at the start [default: 0]
+    /// Steps over which the learning rate rises at the start [default: 50]
     #[arg(long, value_name = "STEPS", help_heading = "Training")]
     warmup: usize,
     /// Weight decay [default: 0.0002]
