@@ -93,9 +93,10 @@ impl Tape {
         Self(Rc::new(RefCell::new(Inner { nodes, hooks, spent: false, keeps_constants, scope: "".into() })))
     }
 
-    /// Puts a value on the tape that wants a gradient. Integers never do.
+    /// Puts a value on the tape that wants a gradient. Integers never do, and on a tape of [`Tape::for_graph`] nothing does:
+    /// what only backward would need is not kept.
     pub fn leaf(&self, value: Tensor) -> Var {
-        let needs = value.dtype().is_float();
+        let needs = value.dtype().is_float() && !self.0.borrow().keeps_constants;
         self.push_leaf(value, needs)
     }
 

@@ -40,3 +40,81 @@ pub fn compile(model: &dyn Module, dims: &[usize], wanted: Wanted) -> Result<Box
     passes::optimize(&mut graph)?;
     Ok(tensor::cpu::device().plan(&graph)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use autograd::Var;
+    use nn::Initializer;
+    use tensor::{ops::Distribution, rng::Key};
+
+    use super::*;
+    use crate::model::{self, DsNet};
+
+    fn noise(dims: &[usize], key: u64) -> Tensor {
+        let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
+        Tensor::random(normal, dims, DType::F32, Key::new(11, key)).unwrap()
+    }
+
+    /// A model whose statistics are those of the images, as after training.
+    fn model(name: &str, images: &Tensor) -> DsNet {
+        let net = DsNet::new(&model::config(name, 7).unwrap(), &Initializer::new(3)).unwrap();
+        for step in 0..40 {
+            let ctx = Ctx::train(Key::new(0, step));
+            net.forward(&ctx.input(images.clone()), &ctx).unwrap();
+        }
+        net
+    }
+
+    #[test]
+    fn plans_tell_what_the_model_tells() {
+        let images = noise(&[2, 3, 64, 88], 1);
+        for name in ["dsnet-0.5", "dsnet-1.0"] {
+            let net = model(name, &images);
+            let wanted = net.forward(&Var::new(images.clone()), &Ctx::eval()).unwrap().into_tensor();
+            let run =
+                |wanted| compile(&net, images.dims(), wanted).unwrap().run(&[&images]).unwrap().remove(0);
+            let found = run(Wanted::Logits);
+            let (mean, std) = {
+                let values = wanted.to_f64_vec().unwrap();
+                let mean = values.iter().sum::<f64>() / values.len() as f64;
+                (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt())
+            };
+            assert!(std > 0.05 && mean.is_finite(), "the model says something: {mean} ± {std}");
+            let error = found.sub(&wanted).unwrap().abs().unwrap().mean_all().unwrap().item().unwrap();
+            assert!(error < 1e-4 * std, "{name}: mean error {error} of logits with deviation {std}");
+            // Labels differ only where two classes are nearly equal.
+            let labels = run(Wanted::Labels).to_vec::<u8>().unwrap();
+            let best = wanted.argmax(1).unwrap().to_vec::<i64>().unwrap();
+            let same = labels.iter().zip(&best).filter(|&(&a, &b)| i64::from(a) == b).count();
+            assert!(same as f64 > 0.999 * best.len() as f64, "{name}: {same} of {} labels agree", best.len());
+        }
+    }
+
+    #[test]
+    fn threads_do_not_change_a_plans_results() {
+        let images = noise(&[1, 3, 72, 104], 2);
+        let net = model("dsnet-0.5", &images);
+        let plan = compile(&net, images.dims(), Wanted::Logits).unwrap();
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| plan.run(&[&images]).unwrap()[0].to_vec::<f32>().unwrap())
+        };
+        let one = run(1);
+        assert_eq!(run(2), one);
+        assert_eq!(run(3), one);
+    }
+
+    #[test]
+    fn a_compiled_model_moves_no_channels() {
+        let net = model("dsnet-1.0", &noise(&[1, 3, 32, 32], 3));
+        let mut graph = trace(&net, &[1, 3, 32, 32], Wanted::Labels).unwrap();
+        passes::optimize(&mut graph).unwrap();
+        let text = graph.to_string();
+        for gone in
+            ["cat(", "slice(", "shuffle", "batch_norm", "relu(", "add(", "unpool2d", "collect", "argmax("]
+        {
+            assert!(!text.contains(gone), "{gone} is left in\n{text}");
+        }
+        assert_eq!(graph.nodes.len(), 61, "{text}");
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datasets::{Dataset, Loader, LoaderOptions, Normalization};
 
-use crate::{Result, infer, metrics::Confusion, model::DsNet, stop, ui::Progress};
+use crate::{Result, infer::Predictor, metrics::Confusion, model::DsNet, stop, ui::Progress};
 
 /// Runs `model` over every sample of `dataset`, one at a time as they may differ in size.
 ///
@@ -18,11 +18,12 @@ pub fn evaluate(
 ) -> Result<Confusion> {
     let options = LoaderOptions { normalization: Some(normalization), ..LoaderOptions::default() };
     let loader = Loader::new(dataset.clone(), options)?;
+    let predictor = Predictor::new(model);
     let mut confusion = Confusion::new(dataset.classes().len());
     for batch in loader.epoch(0)? {
         stop::check()?;
         let batch = batch?;
-        let found: Vec<u8> = infer::labels(model, &batch.images)?.to_vec()?;
+        let found: Vec<u8> = predictor.labels(&batch.images)?.to_vec()?;
         let truth: Vec<u8> = batch.labels.to_vec()?;
         confusion.add(&truth, &found).map_err(|e| e.during(format!("scoring {}", batch.names[0])))?;
         progress.add(1);

@@ -1,26 +1,70 @@
 //! From a picture to a label map: pad, run, take the best class, crop back.
 
-use datasets::{Image, LabelMap, Normalization};
-use nn::{Ctx, Module};
-use tensor::{DType, Ops, Tensor};
+use std::{cell::RefCell, rc::Rc};
 
-use crate::{Result, model::DsNet};
+use datasets::{Image, LabelMap, Normalization};
+use tensor::{Dims, Ops, Plan, Tensor};
+
+use crate::{
+    Result,
+    compile::{Wanted, compile},
+    model::DsNet,
+};
 
 /// DSNet halves its input three times: sides must be multiples of this.
 pub const STRIDE: usize = 8;
 
-/// Train ids of the best class at each pixel of normalised images `[N, 3, H, W]` of any size, as u8 `[N, H, W]`.
-/// Sides that are no multiple of 8 are padded with zeros (the mean colour) at the right and bottom.
-///
-/// # Errors
-/// Where the images do not fit the model.
-pub fn labels(model: &DsNet, images: &Tensor) -> Result<Tensor> {
-    let (height, width) = (images.dim(2)?, images.dim(3)?);
-    let padded = pad(images)?;
-    let ctx = Ctx::eval();
-    let logits = model.forward(&ctx.input(padded), &ctx)?.into_tensor();
-    let best = logits.argmax(1)?.cast(DType::U8)?;
-    Ok(best.narrow(1, 0, height)?.narrow(2, 0, width)?)
+/// Plans kept for sizes that may come again.
+const KEPT: usize = 4;
+
+/// A model that segments images of any size, compiled for each size when it first comes.
+pub struct Predictor<'a> {
+    model: &'a DsNet,
+    /// The plan of each size, the latest last.
+    plans: RefCell<Vec<(Dims, Rc<dyn Plan>)>>,
+}
+
+impl<'a> Predictor<'a> {
+    /// Segments by the weights that `model` has when a size first comes.
+    pub fn new(model: &'a DsNet) -> Self {
+        Self { model, plans: RefCell::default() }
+    }
+
+    /// Train ids of the best class at each pixel of normalised images `[N, 3, H, W]` of any size, as u8 `[N, H, W]`.
+    /// Sides that are no multiple of 8 are padded with zeros (the mean colour) at the right and bottom.
+    ///
+    /// # Errors
+    /// Where the images do not fit the model.
+    pub fn labels(&self, images: &Tensor) -> Result<Tensor> {
+        let (height, width) = (images.dim(2)?, images.dim(3)?);
+        let padded = pad(images)?;
+        let best = self.plan(padded.dims())?.run(&[&padded])?.swap_remove(0);
+        Ok(best.narrow(1, 0, height)?.narrow(2, 0, width)?)
+    }
+
+    /// The train id of each pixel of `image`.
+    ///
+    /// # Errors
+    /// Where the model fails.
+    pub fn segment(&self, image: &Image, normalization: &Normalization) -> Result<LabelMap> {
+        let found = self.labels(&datasets::image_tensor(image, normalization)?)?;
+        Ok(LabelMap::new(image.width(), image.height(), found.to_vec()?)?)
+    }
+
+    fn plan(&self, dims: &[usize]) -> Result<Rc<dyn Plan>> {
+        let mut plans = self.plans.borrow_mut();
+        let known = plans.iter().position(|(of, _)| of[..] == *dims);
+        let entry = match known {
+            Some(at) => plans.remove(at),
+            None => (dims.into(), compile(self.model, dims, Wanted::Labels)?.into()),
+        };
+        let plan = entry.1.clone();
+        plans.push(entry);
+        if plans.len() > KEPT {
+            plans.remove(0);
+        }
+        Ok(plan)
+    }
 }
 
 /// Zeros at the right and bottom up to multiples of [`STRIDE`].
@@ -37,13 +81,4 @@ fn pad(images: &Tensor) -> Result<Tensor> {
         }
     }
     Ok(out)
-}
-
-/// The train id of each pixel of `image`.
-///
-/// # Errors
-/// Where the model fails.
-pub fn segment(model: &DsNet, image: &Image, normalization: &Normalization) -> Result<LabelMap> {
-    let found = labels(model, &datasets::image_tensor(image, normalization)?)?;
-    Ok(LabelMap::new(image.width(), image.height(), found.to_vec()?)?)
 }

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use datasets::{Classes, Dataset, Image, LabelMap, Normalization, render};
 
-use crate::{Result, infer, model::DsNet};
+use crate::{Result, infer::Predictor, model::DsNet};
 
 /// How strongly class colours cover the image.
 pub const OPACITY: f32 = 0.55;
@@ -32,9 +32,10 @@ pub fn write_panels(
     folder: &Path,
 ) -> Result<usize> {
     let count = count.min(dataset.len());
+    let predictor = Predictor::new(model);
     for i in 0..count {
         let sample = dataset.load(i * dataset.len() / count)?;
-        let found = infer::segment(model, &sample.image, normalization)?;
+        let found = predictor.segment(&sample.image, normalization)?;
         let picture = panel(&sample.image, &sample.labels, &found, dataset.classes())?;
         picture.save_png(folder.join(format!("{:02}.png", i + 1)))?;
     }

@@ -7,7 +7,7 @@ use std::{
 
 use datasets::{Classes, Image, LabelMap, Normalization, render};
 
-use crate::{Error, Result, infer, model::DsNet, pictures::OPACITY};
+use crate::{Error, Result, infer::Predictor, pictures::OPACITY};
 
 /// What is written for each picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +99,7 @@ fn walk(folder: &Path, below: &Path, jobs: &mut Vec<Job>) -> Result<()> {
 /// # Errors
 /// Where the picture can not be read or a result not be written.
 pub fn predict(
-    model: &DsNet,
+    model: &Predictor<'_>,
     job: &Job,
     classes: &Classes,
     normalization: &Normalization,
@@ -107,7 +107,7 @@ pub fn predict(
     forms: &[Form],
 ) -> Result<Vec<PathBuf>> {
     let image = Image::read(&job.input)?;
-    let found = infer::segment(model, &image, normalization)?;
+    let found = model.segment(&image, normalization)?;
     let mut written = Vec::with_capacity(forms.len());
     for &form in forms {
         let mut name = out.join(&job.stem).into_os_string();

@@ -1,11 +1,11 @@
 //! Time of one forward pass (the paper's Section IV-F: inference alone, no loading, no drawing).
 
-use nn::Initializer;
+use nn::{Ctx, Initializer, Module};
 use serde::Serialize;
 use tensor::{DType, Ops, Tensor, ops::Distribution, rng::Key};
 
 use super::{Memory, Timing, measure, memory};
-use crate::{Result, compile, model, model::DsNet, summary, train::Size};
+use crate::{Result, compile, compile::Wanted, model, model::DsNet, summary, train::Size};
 
 /// The result of [`inference`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -38,6 +38,23 @@ pub struct Inference {
     pub memory: Memory,
 }
 
+/// How a forward pass is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Compiled, telling this.
+    Plan(Wanted),
+    /// Operation by operation, as in training; tells the logits.
+    Eager,
+}
+
+impl Size {
+    /// Both sides rounded up to what the network takes.
+    pub(super) fn padded(self) -> Self {
+        let up = |n: usize| n.next_multiple_of(crate::infer::STRIDE);
+        Self { height: up(self.height), width: up(self.width) }
+    }
+}
+
 /// A channels-last batch of noise.
 pub(super) fn noise(batch: usize, size: Size) -> Result<Tensor> {
     let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
@@ -55,35 +72,27 @@ pub fn inference(
     size: Size,
     batch: usize,
     iters: usize,
+    way: Way,
     tick: &dyn Fn(),
 ) -> Result<Inference> {
     let net = DsNet::new(&model::config(name, classes)?, &Initializer::new(0))?;
-    let up = |n: usize| n.next_multiple_of(crate::infer::STRIDE);
-    let padded = Size { height: up(size.height), width: up(size.width) };
+    let padded = size.padded();
     let cost = summary::summarize(&net, padded.height, padded.width)?;
     let images = noise(batch, padded)?;
     tensor::cpu::reset_peak_memory();
-    let plan = compile::compile(&net, images.dims(), compile::Wanted::Logits)?;
-    if std::env::var("SHOWPLAN").is_ok() {
-        let mut g = compile::trace(&net, images.dims(), compile::Wanted::Logits)?;
-        tensor::graph::passes::optimize(&mut g)?;
-        println!("{g}");
-        let mut t = vec![f64::INFINITY; g.nodes.len()];
-        for _ in 0..20 {
-            plan.run_timed(&[&images], &mut |i, d| t[i] = t[i].min(d.as_secs_f64() * 1e3))?;
+    let timing = match way {
+        Way::Plan(wanted) => {
+            let plan = compile::compile(&net, images.dims(), wanted)?;
+            measure(iters, || Ok(plan.run(&[&images]).map(drop)?), tick)?
         }
-        let text = g.to_string();
-        for (l, t) in text.lines().skip(1).zip(&t) {
-            println!("{t:.3} {l}");
+        Way::Eager => {
+            let run = || {
+                let ctx = Ctx::eval();
+                Ok(net.forward(&ctx.input(images.clone()), &ctx).map(drop)?)
+            };
+            measure(iters, run, tick)?
         }
-        println!("sum {}", t.iter().sum::<f64>());
-        println!("{:?}", plan.memory());
-    }
-    let run = || {
-        plan.run(&[&images])?;
-        Ok(())
     };
-    let timing = measure(iters, run, tick)?;
     Ok(Inference {
         model: name.into(),
         classes,

@@ -1,6 +1,7 @@
 //! What a model costs in time and memory.
 
 mod latency;
+mod layers;
 mod memory;
 mod training;
 
@@ -8,7 +9,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-pub use latency::{Inference, inference};
+pub use latency::{Inference, Way, inference};
+pub use layers::{LayerTime, Layers, layers};
 pub(crate) use memory::kilobytes;
 pub use memory::{Memory, memory};
 pub use training::{TrainingStep, training};

@@ -6,7 +6,9 @@ use clap::Args;
 
 use super::{ThreadArgs, print_json};
 use crate::{
-    Error, Result, bench,
+    Error, Result,
+    bench::{self, Way},
+    compile::Wanted,
     train::{Size, size_pair},
     ui::{Align, Progress, Table, bytes, thousands},
 };
@@ -35,6 +37,15 @@ pub struct BenchArgs {
     /// Measure a training step (forward, OWFL + SEL, backward, Adam) instead of inference
     #[arg(long)]
     train: bool,
+    /// Tell the best class of each pixel and not the logits of all classes
+    #[arg(long, conflicts_with = "train")]
+    labels: bool,
+    /// Run operation by operation, without compiling
+    #[arg(long, conflicts_with_all = ["train", "labels"])]
+    eager: bool,
+    /// Show the time of each step of the compiled model
+    #[arg(long, conflicts_with_all = ["train", "eager"])]
+    layers: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -80,15 +91,71 @@ impl BenchArgs {
                 .collect::<Result<_>>()?;
             progress.finish();
             if self.json { print_json(&all) } else { show_training(&all) }
-        } else {
+        } else if self.layers {
             let all: Vec<_> = runs
                 .into_iter()
-                .map(|(model, size)| bench::inference(model, classes, size, batch, iters, &tick))
+                .map(|(model, size)| bench::layers(model, classes, size, batch, iters, self.wanted(), &tick))
+                .collect::<Result<_>>()?;
+            progress.finish();
+            if self.json { print_json(&all) } else { show_layers(&all) }
+        } else {
+            let way = if self.eager { Way::Eager } else { Way::Plan(self.wanted()) };
+            let all: Vec<_> = runs
+                .into_iter()
+                .map(|(model, size)| bench::inference(model, classes, size, batch, iters, way, &tick))
                 .collect::<Result<_>>()?;
             progress.finish();
             if self.json { print_json(&all) } else { show_inference(&all) }
         }
     }
+}
+
+impl BenchArgs {
+    fn wanted(&self) -> Wanted {
+        if self.labels { Wanted::Labels } else { Wanted::Logits }
+    }
+}
+
+fn show_layers(all: &[bench::Layers]) -> Result<()> {
+    for r in all {
+        let mut table = Table::new(&[
+            ("module", Align::Left),
+            ("step", Align::Left),
+            ("ms", Align::Right),
+            ("GFLOP/s", Align::Right),
+            ("floor ms", Align::Right),
+            ("floor/time", Align::Right),
+        ]);
+        let row = |name: &str, step: &str, ms: f64, flops: u64, floor: f64| {
+            let rate = if flops > 0 { format!("{:.0}", flops as f64 / ms / 1e6) } else { String::new() };
+            let (name, step) = (name.to_owned(), step.to_owned());
+            [
+                name,
+                step,
+                format!("{ms:.3}"),
+                rate,
+                format!("{floor:.3}"),
+                format!("{:.0} %", 100.0 * floor / ms),
+            ]
+        };
+        for l in &r.layers {
+            table.row(row(&l.path, &l.step, l.ms, l.flops, l.floor_ms));
+        }
+        let total = |f: fn(&bench::LayerTime) -> f64| r.layers.iter().map(f).sum::<f64>();
+        let flops = r.layers.iter().map(|l| l.flops).sum();
+        table.row(row("all", "", total(|l| l.ms), flops, total(|l| l.floor_ms)));
+        print!("{table}");
+        println!(
+            "\n{} threads, {:.0} GFLOP/s a core, copies {:.1} GB/s; values take {} ({} without a plan)\n\
+             a floor is that of the plain sum: Winograd's 3x3 convolutions need 4/9 of its products",
+            r.threads,
+            r.core_gflops,
+            r.copy_gbytes,
+            bytes(r.planned_bytes as u64),
+            bytes(r.naive_bytes as u64)
+        );
+    }
+    Ok(())
 }
 
 const TIMES: [(&str, Align); 4] = [

@@ -7,6 +7,7 @@ use clap::Args;
 use super::ThreadArgs;
 use crate::{
     Result,
+    infer::Predictor,
     predict::{Form, jobs, predict},
     ui::Progress,
     weights,
@@ -50,8 +51,9 @@ impl PredictArgs {
         }
         let (classes, normalization) = (trained.info.classes()?, trained.info.normalization());
         let progress = Progress::new("predicting", "images", jobs.len() as u64);
+        let predictor = Predictor::new(&trained.net);
         for job in &jobs {
-            predict(&trained.net, job, &classes, &normalization, &self.out, &forms)?;
+            predict(&predictor, job, &classes, &normalization, &self.out, &forms)?;
             progress.add(1);
         }
         progress.finish();

@@ -2,14 +2,17 @@
 
 use clap::Args;
 use nn::Initializer;
+use tensor::graph::passes;
 
 use super::print_json;
 use crate::{
     Error, Result,
+    compile::{Wanted, trace},
     infer::STRIDE,
     model::{self, DsNet},
     summary::summarize,
     train::Size,
+    ui::bytes,
 };
 
 /// Options of `dsnet summary`.
@@ -24,6 +27,12 @@ pub struct SummaryArgs {
     /// Size of the image, multiples of 8
     #[arg(long, value_name = "HxW", default_value = "360x640")]
     size: Size,
+    /// Show the compiled graph for inference, before and after it is optimised
+    #[arg(long, conflicts_with = "json")]
+    plan: bool,
+    /// Print the optimised graph in the DOT language, for Graphviz
+    #[arg(long, conflicts_with_all = ["json", "plan"])]
+    dot: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -36,6 +45,24 @@ impl SummaryArgs {
             return Err(Error::usage("classes must be at least 1, height and width multiples of 8"));
         }
         let net = DsNet::new(&model::config(&self.model, self.classes)?, &Initializer::new(0))?;
+        if self.plan || self.dot {
+            let mut graph = trace(&net, &[1, 3, height, width], Wanted::Labels)?;
+            let (before, steps, naive) = (graph.to_string(), graph.nodes.len(), graph.naive_bytes());
+            passes::optimize(&mut graph)?;
+            if self.dot {
+                print!("{}", graph.dot());
+                return Ok(());
+            }
+            let memory = tensor::cpu::device().plan(&graph)?.memory();
+            println!("recorded: {steps} steps, values of {}\n\n{before}", bytes(naive as u64));
+            println!(
+                "optimised: {} steps, values of {} in an arena of {}\n\n{graph}",
+                graph.nodes.len(),
+                bytes(memory.naive as u64),
+                bytes(memory.planned as u64)
+            );
+            return Ok(());
+        }
         let summary = summarize(&net, height, width)?;
         if self.json {
             return print_json(&summary);

@@ -4,6 +4,7 @@
 //! small function with a test that shows the text before and after), and handed to [`Backend::plan`](crate::Backend::plan),
 //! which makes it executable. Dims are fixed: a graph serves images of one size.
 
+mod cost;
 mod interpret;
 pub mod passes;
 mod step;
