@@ -1,6 +1,11 @@
 //! The bytes of a checkpoint: safetensors with a checksum over everything that matters.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -11,6 +16,9 @@ use crate::init::{fnv1a, fnv1a_from};
 
 /// Version of the layout; raised when older programs could misread a file.
 const FORMAT: u32 = 1;
+
+/// The largest header that safetensors allows, in bytes.
+const MAX_HEADER: u64 = 100_000_000;
 
 /// The metadata entry.
 const KEY: &str = "checkpoint";
@@ -54,19 +62,38 @@ pub(super) fn encode_as(
     safetensors::serialize(views, Some(entry)).map_err(|e| e.to_string())
 }
 
+/// The bytes of a file that begins like safetensors. One that can not be a checkpoint, however large, is refused before it
+/// is read.
+pub(super) fn read(path: &Path) -> io::Result<Result<Vec<u8>, String>> {
+    let file = File::open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Ok(Err("is no file".into()));
+    }
+    let mut file = file.take(meta.len());
+    let mut bytes = Vec::new();
+    file.by_ref().take(8).read_to_end(&mut bytes)?;
+    let header = <[u8; 8]>::try_from(bytes.as_slice()).map_or(u64::MAX, u64::from_le_bytes);
+    if header > MAX_HEADER.min(meta.len().saturating_sub(8)) {
+        return Ok(Err(unreadable("it does not begin with a header")));
+    }
+    file.read_to_end(&mut bytes)?;
+    Ok(Ok(bytes))
+}
+
+fn unreadable(why: impl std::fmt::Display) -> String {
+    format!("the file is truncated, damaged or no safetensors file ({why})")
+}
+
 /// What [`encode`] was given.
 pub(super) fn decode(bytes: &[u8]) -> Result<(Meta, BTreeMap<String, Tensor>), String> {
-    let unreadable = |e: safetensors::SafeTensorError| {
-        format!("the file is truncated, damaged or no safetensors file ({e}); use an earlier checkpoint")
-    };
-    let damaged = || "the file is damaged: its checksum does not fit; use an earlier checkpoint".to_string();
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
+    let damaged = || "the file is damaged: its checksum does not fit".to_string();
+    let (length, header) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
     let views = SafeTensors::deserialize(bytes).map_err(unreadable)?;
     let entry = header.metadata().as_ref().and_then(|m| m.get(KEY));
     let entry =
         entry.ok_or("the file holds tensors but is no checkpoint: its metadata has no entry `checkpoint`")?;
     let (sum, json) = entry.split_once(' ').ok_or_else(damaged)?;
-    let sum = u64::from_str_radix(sum, 16).map_err(|_| damaged())?;
     let mut hash = fnv1a(json.as_bytes());
     let mut tensors = BTreeMap::new();
     let names: std::collections::BTreeSet<&str> = views.names().into_iter().collect();
@@ -79,7 +106,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Meta, BTreeMap<String, Tensor>), S
         let t = Tensor::from_bytes(view.data(), view.shape(), dtype).map_err(|e| format!("{name}: {e}"))?;
         tensors.insert(name.to_string(), t);
     }
-    if hash != sum {
+    // The sum covers what the file says; the padding behind the header says nothing, and is blanks alone.
+    let last = bytes[8..8 + length].iter().rfind(|&&b| b != b' ');
+    if format!("{hash:016x}") != sum || last != Some(&b'}') {
         return Err(damaged());
     }
     let described = |e: serde_json::Error| format!("its description can not be read ({e})");

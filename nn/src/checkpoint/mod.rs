@@ -5,7 +5,7 @@
 //! follows it. Random numbers need no state of their own: streams are counted from seed and step.
 //!
 //! A file is written beside its place, synced and renamed, so that a crash leaves the old one whole. It is read and
-//! checked in full before anything in a model changes.
+//! checked in full before anything in a model changes: a file that lost its end or in which a byte changed is an error.
 
 mod atomic;
 mod file;
@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use atomic::write_atomically;
+pub use atomic::{write_atomically, write_keeping};
 pub use meta::Meta;
 
 use tensor::Tensor;
@@ -58,9 +58,19 @@ impl Checkpoint {
     /// # Errors
     /// Where the file can not be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let bytes = file::encode(&self.meta, &self.tensors).map_err(|why| unusable(path, why))?;
-        write_atomically(path, &bytes)
+        write_atomically(path.as_ref(), &self.encode(path.as_ref())?)
+    }
+
+    /// [`Checkpoint::save`], and the file that was there before goes on under the name `previous`, in the same folder.
+    ///
+    /// # Errors
+    /// Where the file can not be written; both are then as they were.
+    pub fn save_keeping(&self, path: &Path, previous: &Path) -> Result<()> {
+        write_keeping(path, previous, &self.encode(path)?)
+    }
+
+    fn encode(&self, path: &Path) -> Result<Vec<u8>> {
+        file::encode(&self.meta, &self.tensors).map_err(|why| unusable(path, why))
     }
 
     /// Reads and checks a file.
@@ -69,8 +79,9 @@ impl Checkpoint {
     /// A file that can not be read, is truncated, damaged, no checkpoint at all, or of a newer format.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
-        let (meta, tensors) = file::decode(&bytes).map_err(|why| unusable(path, why))?;
+        let read = file::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let (meta, tensors) =
+            read.and_then(|bytes| file::decode(&bytes)).map_err(|why| unusable(path, why))?;
         Ok(Self { meta, tensors, path: path.into() })
     }
 
