@@ -31,6 +31,14 @@ pub enum Error {
     /// Training met a number that is none; see [`crate::train`].
     #[error("{0}")]
     NotFinite(String),
+    /// The process was asked to stop, and did in good order; see [`crate::stop`].
+    #[error("{message}")]
+    Stopped {
+        /// Number of the signal.
+        signal: i32,
+        /// By what, where it stands, and how to go on.
+        message: String,
+    },
     /// Anything else, in words.
     #[error("{0}")]
     Message(String),
@@ -65,10 +73,11 @@ impl Error {
         Self::While { doing: doing.into(), source: Box::new(self) }
     }
 
-    /// What a shell is told: 2 for options that can not work, 1 for everything else.
+    /// What a shell is told: 2 for options that can not work, 128 and its number for a signal, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage(_) => 2,
+            Error::Stopped { signal, .. } => 128_u8.saturating_add(u8::try_from(*signal).unwrap_or(u8::MAX)),
             Error::While { source, .. } => source.exit_code(),
             Error::Nn(_) | Error::Data(_) | Error::Io { .. } | Error::NotFinite(_) | Error::Message(_) => 1,
         }
@@ -117,6 +126,7 @@ mod tests {
         );
         assert_eq!(error.exit_code(), 1);
         assert_eq!(Error::usage("no").during("checking options").exit_code(), 2);
+        assert_eq!(Error::Stopped { signal: 15, message: "stopped".into() }.exit_code(), 143);
         let shape = tensor::Error::value("bincount", "9 is too large");
         assert_eq!(Error::from(shape).chain(), "bincount: 9 is too large");
     }

@@ -10,6 +10,7 @@
 //! | [`metrics`] | confusion matrix and scores |
 //! | [`mod@bench`], [`summary`] | what a model costs |
 //! | [`ui`] | progress and tables |
+//! | [`stop`] | being asked to stop by a signal |
 //! | [`cli`] | the command line |
 
 pub mod bench;
@@ -23,6 +24,8 @@ pub mod metrics;
 pub mod model;
 pub mod pictures;
 pub mod predict;
+mod spare;
+pub mod stop;
 pub mod summary;
 pub mod train;
 pub mod ui;

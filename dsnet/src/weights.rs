@@ -10,6 +10,7 @@ use crate::{
     Error, Result,
     data::Source,
     model::{self, DsNet, TrainableDsNet},
+    spare,
     train::Learner,
 };
 
@@ -141,11 +142,17 @@ fn info_of(checkpoint: &Checkpoint, path: &Path) -> Result<ModelInfo> {
     Ok(info.map_err(|e| why(format!("its description of the model can not be read ({e})")))?)
 }
 
-/// Writes everything that going on needs.
+/// Writes everything that going on needs; what `path` held before goes on as `previous`, where that is given.
 ///
 /// # Errors
 /// Where the file can not be written; the one before is then untouched.
-pub fn save(path: &Path, learner: &Learner, info: &ModelInfo, saved: &Saved) -> Result<()> {
+pub fn save(
+    path: &Path,
+    previous: Option<&Path>,
+    learner: &Learner,
+    info: &ModelInfo,
+    saved: &Saved,
+) -> Result<()> {
     let mut meta = described(info, saved.seed)?;
     (meta.epoch, meta.batch) = (saved.at.epoch as u64, saved.at.batch as u64);
     (meta.step, meta.total_steps) = (saved.step as u64, saved.total_steps as u64);
@@ -153,7 +160,12 @@ pub fn save(path: &Path, learner: &Learner, info: &ModelInfo, saved: &Saved) -> 
         // As text: it must come back to the last bit, for later scores are compared with it.
         meta.extras.insert(BEST.into(), format!("{best:?}").into());
     }
-    Ok(Checkpoint::capture(&learner.model, Some(&learner.optimizer), meta).save(path)?)
+    let checkpoint = Checkpoint::capture(&learner.model, Some(&learner.optimizer), meta);
+    match previous {
+        Some(previous) => checkpoint.save_keeping(path, previous)?,
+        None => checkpoint.save(path)?,
+    }
+    Ok(())
 }
 
 /// Reads what [`save`] wrote into `learner`, and says where to go on.
@@ -169,6 +181,10 @@ pub fn restore(path: &Path, learner: &mut Learner, info: &ModelInfo, run: &Saved
             "belongs to a run of {} steps with seed {}, but this run has {} steps and seed {}; has the dataset changed?",
             meta.total_steps, meta.seed, run.total_steps, run.seed
         );
+        return Err(nn::Error::Checkpoint { path: path.into(), why }.into());
+    }
+    if meta.step > meta.total_steps {
+        let why = format!("claims {} steps of {}", meta.step, meta.total_steps);
         return Err(nn::Error::Checkpoint { path: path.into(), why }.into());
     }
     checkpoint.restore(&learner.model, &mut learner.optimizer)?;
@@ -218,9 +234,10 @@ pub fn start_from(path: &Path, model: &TrainableDsNet, info: &ModelInfo) -> Resu
 /// Reads a model for running it; a training head in the file is left out.
 ///
 /// # Errors
-/// A file that can not be read, is damaged, or no checkpoint of a DSNet.
+/// A file that can not be read, is damaged (another one of its run is then offered), or no checkpoint of a DSNet.
 pub fn load(path: &Path) -> Result<Trained> {
-    let checkpoint = Checkpoint::load(path)?;
+    let offer = |e: nn::Error| spare::offer(e.into(), path, |_| "use it instead".into());
+    let checkpoint = Checkpoint::load(path).map_err(offer)?;
     let info = info_of(&checkpoint, path)?;
     let shape = model::config(&info.model, info.classes.len())?;
     let net = DsNet::new(&shape, &Initializer::new(0))?;

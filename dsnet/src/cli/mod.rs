@@ -120,12 +120,14 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
-/// Runs the program on the process's arguments. Exit code 0 on success, 2 for wrong usage, 1 for other errors.
+/// Runs the program on the process's arguments. Exit code 0 on success, 2 for wrong usage, 130 or 143 where a signal
+/// asked it to stop, 1 for other errors.
 pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", error.chain());
+            let head = if matches!(error, Error::Stopped { .. }) { "" } else { "error: " };
+            eprintln!("{head}{}", error.chain());
             ExitCode::from(error.exit_code())
         }
     }

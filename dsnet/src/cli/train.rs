@@ -21,7 +21,8 @@ the run folder with checkpoints and pictures lies.
   dsnet train --config run.toml --lr 5e-4
   dsnet train --resume --out runs/synthetic-dsnet-1.0-1
 
-A run can be killed at any moment; --resume goes on with it and ends with the same weights, bit for bit."
+A run can be killed at any moment; --resume goes on with it and ends with the same weights, bit for bit.
+Ctrl-C and SIGTERM finish the step and save first (exit code 130, 143); a second one ends at once."
 )]
 pub struct TrainArgs {
     #[command(flatten)]
@@ -32,6 +33,9 @@ pub struct TrainArgs {
     /// Go on with the run in --out, or with the newest one
     #[arg(long, help_heading = "Run")]
     resume: bool,
+    /// With --resume: go on from this checkpoint of the run, as previous.safetensors, instead of from the last one
+    #[arg(long, value_name = "FILE", help_heading = "Run", requires = "resume")]
+    from: Option<PathBuf>,
 }
 
 /// Options that may change when a run goes on: they do not change its result.
@@ -63,6 +67,6 @@ impl TrainArgs {
             (RunFolder::create(out.as_deref(), &name, &options)?, options)
         };
         super::use_threads(options.threads)?;
-        train(&options.resolve()?, &folder)
+        train(&options.resolve()?, &folder.going_on_from(self.from))
     }
 }

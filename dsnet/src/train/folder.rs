@@ -4,17 +4,30 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use nn::checkpoint::write_atomically;
 
-use super::TrainOptions;
-use crate::{Error, Result};
+use super::{Lock, TrainOptions};
+use crate::{
+    Error, Result,
+    ui::{program, shell_words},
+};
+
+/// Name of the last checkpoint.
+pub(crate) const LAST: &str = "last.safetensors";
+
+/// Name of the checkpoint before it.
+pub(crate) const PREVIOUS: &str = "previous.safetensors";
 
 /// Where a run keeps what.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
+    /// The checkpoint to go on from, where it is not the last one.
+    from: Option<PathBuf>,
+    lock: Option<Arc<Lock>>,
 }
 
 impl RunFolder {
@@ -35,7 +48,12 @@ impl RunFolder {
 
     /// The last checkpoint: everything that going on needs.
     pub fn last(&self) -> PathBuf {
-        self.path.join("last.safetensors")
+        self.path.join(LAST)
+    }
+
+    /// The checkpoint before the last one, in case that one is damaged.
+    pub fn previous(&self) -> PathBuf {
+        self.path.join(PREVIOUS)
     }
 
     /// The weights with the best validation mIoU.
@@ -48,7 +66,56 @@ impl RunFolder {
         self.path.join("samples")
     }
 
-    /// A folder for a new run: `out` where given, else the first free `runs/<name>-<number>`.
+    /// The folder with another checkpoint to go on from than the last one; none for the last one.
+    pub fn going_on_from(self, from: Option<PathBuf>) -> Self {
+        Self { from, ..self }
+    }
+
+    /// The checkpoint to go on from; none for a run that has not written any.
+    ///
+    /// # Errors
+    /// Where the last one is gone and one before it is there: the run would begin anew and write over it.
+    pub fn checkpoint(&self) -> Result<Option<PathBuf>> {
+        let (last, previous) = (self.last(), self.previous());
+        if let Some(from) = &self.from {
+            return Ok(Some(from.clone()));
+        }
+        if !last.exists() && previous.exists() {
+            let (last, command) = (last.display(), self.resume_command(Some(&previous)));
+            let what = format!(
+                "{last} is gone, but the checkpoint before it is there; to go on from it:\n  {command}"
+            );
+            return Err(Error::message(what));
+        }
+        Ok(last.exists().then_some(last))
+    }
+
+    /// The command that goes on with this run, from the last checkpoint or another one.
+    pub fn resume_command(&self, from: Option<&Path>) -> String {
+        let mut words = vec![program(), "train".into(), "--resume".into(), "--out".into()];
+        words.push(self.path.clone().into());
+        if let Some(from) = from {
+            words.extend(["--from".into(), from.into()]);
+        }
+        shell_words(words)
+    }
+
+    /// The folder, locked for training: no other process can lock it while this value or a clone of it lives. What a
+    /// killed process left half written is swept up.
+    ///
+    /// # Errors
+    /// Where another process trains there.
+    pub fn locked(self) -> Result<Self> {
+        if self.lock.is_some() {
+            return Ok(self);
+        }
+        let lock = Some(Arc::new(Lock::take(&self.path)?));
+        sweep(&self.path);
+        sweep(&self.samples());
+        Ok(Self { lock, ..self })
+    }
+
+    /// A folder for a new run, locked: `out` where given, else the first free `runs/<name>-<number>`.
     ///
     /// # Errors
     /// Where `out` holds a run already, or the folder can not be made.
@@ -57,21 +124,21 @@ impl RunFolder {
             Some(path) => path.to_owned(),
             None => free(Path::new("runs"), name),
         };
-        let folder = Self { path };
+        fs::create_dir_all(&path).map_err(|e| Error::io("make the folder", &path, e))?;
+        let folder = Self { path, from: None, lock: None }.locked()?;
         if folder.config().exists() {
             return Err(Error::usage(format!(
                 "{} holds a run already; go on with it by --resume, or choose another --out",
                 folder.path.display()
             )));
         }
-        fs::create_dir_all(&folder.path).map_err(|e| Error::io("make the folder", &folder.path, e))?;
         let text = options.to_toml()?;
         let text = format!("# Settings of this run; `dsnet train --config` reads them.\n{text}");
         write_atomically(&folder.config(), text.as_bytes())?;
         Ok(folder)
     }
 
-    /// The folder of a run to go on with: `out` where given, else the newest below `runs/`; and its settings.
+    /// The folder of a run to look at or go on with: `out` where given, else the newest below `runs/`; and its settings.
     ///
     /// # Errors
     /// Where there is none, or its settings can not be read.
@@ -82,13 +149,26 @@ impl RunFolder {
                 Error::usage("there is no run below runs/ to go on with; name its folder by --out")
             })?,
         };
-        let folder = Self { path };
+        let folder = Self { path, from: None, lock: None };
         if !folder.config().exists() {
             let what = format!("{} holds no run to go on with (no config.toml)", folder.path.display());
             return Err(Error::usage(what));
         }
         let options = TrainOptions::read(&folder.config())?;
         Ok((folder, options))
+    }
+}
+
+/// Takes away the temporary files of writers that were killed.
+fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(".tmp-") || name.starts_with('.') && name.ends_with(".tmp") {
+            // Debris does no harm: not being able to remove it is no reason not to train.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -103,7 +183,7 @@ fn newest(parent: &Path) -> Option<PathBuf> {
     let folders = fs::read_dir(parent).ok()?.flatten().map(|entry| entry.path());
     let time = |path: &Path| {
         let time = |name: &str| fs::metadata(path.join(name)).and_then(|m| m.modified()).ok();
-        time("last.safetensors").or_else(|| time("config.toml"))
+        time(LAST).or_else(|| time("config.toml"))
     };
     let dated = folders.filter_map(|path| time(&path).map(|t| (t, path)));
     dated.max().map(|(_, path)| path)
@@ -120,8 +200,14 @@ mod tests {
         let options = TrainOptions { epochs: Some(3), ..Default::default() };
         let folder = RunFolder::create(Some(&out), "x", &options).unwrap();
         assert!(folder.config().exists());
+        // While the first trains, the second is told so; afterwards, how to go on.
+        let error = RunFolder::create(Some(&out), "x", &options).unwrap_err();
+        assert!(error.to_string().contains("is in use"), "{error}");
+        fs::write(out.join(".last.safetensors.tmp"), "half a file").unwrap();
+        drop(folder);
         let error = RunFolder::create(Some(&out), "x", &options).unwrap_err();
         assert!(error.to_string().contains("--resume"), "{error}");
+        assert!(!out.join(".last.safetensors.tmp").exists());
         let (again, stored) = RunFolder::reopen(Some(&out)).unwrap();
         assert_eq!((again.path(), stored), (out.as_path(), options));
         assert!(RunFolder::reopen(Some(&dir.path().join("b"))).is_err());

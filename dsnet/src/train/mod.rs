@@ -4,14 +4,18 @@ mod config;
 mod folder;
 mod guard;
 mod learner;
+mod lock;
 mod log;
 mod options;
+mod rescue;
 mod run;
 mod values;
 
 pub use config::TrainConfig;
 pub use folder::RunFolder;
+pub(crate) use folder::{LAST, PREVIOUS};
 pub use learner::{Learner, StepLoss};
+use lock::Lock;
 pub use log::{Line, Log};
 pub use options::{OptimizerKind, TrainOptions};
 pub use run::train;

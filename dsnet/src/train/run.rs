@@ -7,28 +7,35 @@ use datasets::{Augment, Batch, Dataset, Depth, Loader, LoaderOptions, Position};
 use nn::{parameter_count, schedule::Curve, schedule::Schedule};
 use tensor::rng::Key;
 
-use super::{Learner, Line, Log, RunFolder, TrainConfig};
+use super::{Learner, Line, Log, RunFolder, TrainConfig, rescue::rescue};
 use crate::{
     Error, Result,
     data::{class_stats, look_over},
     eval::evaluate,
     metrics::Scores,
     model::{self, DsNet},
-    pictures,
+    pictures, spare, stop,
     ui::{Progress, duration, percent, score_table, thousands},
     weights::{self, ModelInfo, Saved},
 };
 
-/// Trains as `config` says, in `folder`; goes on where the folder has a checkpoint.
+/// Trains as `config` says, in `folder`, which is locked meanwhile; goes on where the folder has a checkpoint.
 ///
 /// # Errors
 /// Defects of the data, all listed, before anything starts; [`Error::NotFinite`] with step, layer and files; a
-/// checkpoint that can not be read or is of another model.
+/// checkpoint that can not be read or is of another model; [`Error::Stopped`] by a signal. The message says what is saved
+/// and how to go on.
 pub fn train(config: &TrainConfig, folder: &RunFolder) -> Result<()> {
     let start = Instant::now();
-    let mut run = Run::prepare(config, folder)?;
+    let folder = folder.clone().locked()?;
+    let mut run = Run::prepare(config, &folder)?;
     run.announce();
-    run.epochs()?;
+    let listening = stop::listen()?;
+    if let Err(e) = run.epochs() {
+        let (state, on_disk) = (run.saved, run.on_disk.is_some());
+        return Err(rescue(e, &folder, &state, on_disk, || run.save()));
+    }
+    drop(listening);
     run.conclude(start)
 }
 
@@ -41,7 +48,10 @@ struct Run<'a> {
     learner: Learner,
     info: ModelInfo,
     schedule: Schedule,
+    /// Where the training stands.
     saved: Saved,
+    /// Where the last checkpoint stands; none before the first, and where it is damaged.
+    on_disk: Option<Position>,
     log: Log,
 }
 
@@ -58,14 +68,20 @@ impl<'a> Run<'a> {
         let total_steps = loader.batches_per_epoch() * config.epochs;
         let mut saved =
             Saved { at: Position::default(), step: 0, total_steps, seed: config.seed, best: None };
-        if folder.last().exists() {
-            saved = weights::restore(&folder.last(), &mut learner, &info, &saved)?;
+        let mut on_disk = None;
+        if let Some(path) = folder.checkpoint()? {
+            let how = |other: &std::path::Path| {
+                format!("to go on from it:\n  {}", folder.resume_command(Some(other)))
+            };
+            saved = weights::restore(&path, &mut learner, &info, &saved)
+                .map_err(|e| spare::offer(e, &path, how))?;
+            on_disk = (path == folder.last()).then_some(saved.at);
         } else if let Some(path) = &config.init {
             weights::start_from(path, &learner.model, &info)?;
         }
-        let log = Log::open(&folder.log(), saved.step)?;
+        let log = Log::open(&folder.log(), saved.step, saved.at.epoch)?;
         let schedule = Schedule::new(config.schedule.0.clone()).warmup(config.warmup as u64);
-        Ok(Self { config, folder, loader, val, learner, info, schedule, saved, log })
+        Ok(Self { config, folder, loader, val, learner, info, schedule, saved, on_disk, log })
     }
 
     fn per_epoch(&self) -> usize {
@@ -91,7 +107,7 @@ impl<'a> Run<'a> {
             rayon::current_num_threads(),
             self.folder.path().display()
         );
-        eprintln!("it can be stopped at any moment: --resume --out {} goes on", self.folder.path().display());
+        eprintln!("it can be stopped at any moment; to go on: {}", self.folder.resume_command(None));
         if self.saved.step > 0 {
             eprintln!("going on after step {} of {}", self.saved.step, self.saved.total_steps);
         }
@@ -106,27 +122,21 @@ impl<'a> Run<'a> {
         let batch = self.config.batch as u64;
         let progress = Progress::new("training", "images", (per_epoch * epochs) as u64 * batch);
         progress.begin_at(self.saved.step as u64 * batch);
-        let mut losses: Vec<f64> = Vec::new();
         let mut epoch_start = Instant::now();
         let mut batches = self.loader.range(self.saved.at, end)?;
         loop {
+            if self.saved.at.batch == per_epoch {
+                self.end_epoch(epoch_start, &progress)?;
+                epoch_start = Instant::now();
+            }
+            stop::check()?;
             let start = Instant::now();
             let Some(batch) = batches.next() else { return Ok(()) };
             let batch = batch?;
-            let Position { epoch, batch: index } = batch.position;
             let loss = self.step(&batch, start)?;
-            losses.push(loss);
-            progress.note(format!("epoch {}/{epochs}, loss {loss:.4}", epoch + 1));
+            progress.note(format!("epoch {}/{epochs}, loss {loss:.4}", batch.position.epoch + 1));
             progress.add(self.config.batch as u64);
-            let done = epoch * per_epoch + index + 1;
-            if index + 1 == per_epoch {
-                (self.saved.at, self.saved.step) = (Position { epoch: epoch + 1, batch: 0 }, done);
-                let mean = losses.iter().sum::<f64>() / losses.len() as f64;
-                losses.clear();
-                self.end_epoch(epoch, done, mean, epoch_start, &progress)?;
-                epoch_start = Instant::now();
-            } else if done.is_multiple_of(self.config.save_every) {
-                (self.saved.at, self.saved.step) = (Position { epoch, batch: index + 1 }, done);
+            if self.saved.at.batch < per_epoch && self.saved.step.is_multiple_of(self.config.save_every) {
                 self.save()?;
             }
         }
@@ -155,6 +165,7 @@ impl<'a> Run<'a> {
             }
             other => other.during(format!("step {} on {}", step + 1, batch.names.join(", "))),
         })?;
+        (self.saved.at.batch, self.saved.step) = (index + 1, step + 1);
         self.log.write(&Line::Step {
             step: step + 1,
             epoch,
@@ -168,29 +179,25 @@ impl<'a> Run<'a> {
     }
 
     /// Evaluation, log line, checkpoints.
-    fn end_epoch(
-        &mut self,
-        epoch: usize,
-        step: usize,
-        loss: f64,
-        start: Instant,
-        progress: &Progress,
-    ) -> Result<()> {
-        let epochs = self.config.epochs;
+    fn end_epoch(&mut self, start: Instant, progress: &Progress) -> Result<()> {
+        let (Position { epoch, .. }, step, epochs) = (self.saved.at, self.saved.step, self.config.epochs);
         let due = (epoch + 1).is_multiple_of(self.config.eval_every) || epoch + 1 == epochs;
         let scores = due.then(|| self.score(&self.learner.model.net)).transpose()?;
-        let miou = scores.as_ref().map(|s| s.miou);
+        let (miou, loss) = (scores.as_ref().map(|s| s.miou), self.log.mean_loss());
         let best = miou.is_some_and(|m| self.saved.best.is_none_or(|b| m > b));
         if best {
-            self.saved.best = miou;
             weights::save_model(&self.folder.best(), &self.learner.model, &self.info)?;
+            self.saved.best = miou;
         }
+        // The line first: without the checkpoint, going on drops it and writes it again.
+        self.log.write(&Line::Epoch { step, epoch, loss, val: scores.map(Box::new), best })?;
+        self.saved.at = Position { epoch: epoch + 1, batch: 0 };
         self.save()?;
         let val = miou.map_or(String::new(), |m| format!("  val mIoU {}", percent(Some(m))));
         let mark = if best { "  best so far" } else { "" };
         let time = duration(start.elapsed().as_secs_f64());
         progress.line(&format!("epoch {:>3}/{epochs}  loss {loss:.4}{val}  {time}{mark}", epoch + 1));
-        self.log.write(&Line::Epoch { step, epoch, loss, val: scores.map(Box::new), best })
+        Ok(())
     }
 
     fn score(&self, net: &DsNet) -> Result<Scores> {
@@ -199,8 +206,16 @@ impl<'a> Run<'a> {
         Ok(Scores::new(&confusion, self.val.classes(), Some(&self.info.gamma)))
     }
 
-    fn save(&self) -> Result<()> {
-        weights::save(&self.folder.last(), &self.learner, &self.info, &self.saved)
+    /// Writes the checkpoint, unless it is there. The one before is kept, if it is whole.
+    fn save(&mut self) -> Result<()> {
+        if self.on_disk == Some(self.saved.at) {
+            return Ok(());
+        }
+        let previous = self.on_disk.map(|_| self.folder.previous());
+        let last = self.folder.last();
+        weights::save(&last, previous.as_deref(), &self.learner, &self.info, &self.saved)?;
+        self.on_disk = Some(self.saved.at);
+        Ok(())
     }
 
     /// The best weights' scores and pictures.

@@ -3,10 +3,12 @@
 
 mod progress;
 mod scores;
+mod shell;
 mod table;
 
 pub use progress::Progress;
 pub use scores::score_table;
+pub use shell::{program, shell_words};
 pub use table::{Align, Table};
 
 /// A count with thousands separated: `1,364,860`.

@@ -86,7 +86,10 @@ mod tests {
         for text in ["one", "two", "three"] {
             write_keeping(&path, &previous, text.as_bytes()).unwrap();
         }
-        assert_eq!((fs::read(&path).unwrap(), fs::read(&previous).unwrap()), (b"three".into(), b"two".into()));
+        assert_eq!(
+            (fs::read(&path).unwrap(), fs::read(&previous).unwrap()),
+            (b"three".into(), b"two".into())
+        );
         // Without a file at `path` the other one stays.
         fs::remove_file(&path).unwrap();
         write_keeping(&path, &previous, b"four").unwrap();

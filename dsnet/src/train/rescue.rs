@@ -1,0 +1,49 @@
+//! What becomes of a training that can not go on: its state is saved where that helps, and the error says where it stands
+//! and how to go on.
+
+use std::path::Path;
+
+use super::RunFolder;
+use crate::{Error, Result, weights::Saved};
+
+/// `error` with a word on what is kept. `state` is where the training stands, `on_disk` whether the last checkpoint is of
+/// this run and whole, `save` writes `state` unless it is on disk.
+pub(super) fn rescue(
+    error: Error,
+    folder: &RunFolder,
+    state: &Saved,
+    on_disk: bool,
+    save: impl FnOnce() -> Result<()>,
+) -> Error {
+    let (step, total) = (state.step, state.total_steps);
+    let command = folder.resume_command(None);
+    let last = folder.last();
+    let saved = |last: &Path| format!("that state is saved in {}", last.display());
+    match error {
+        // These say what to do themselves: going on would meet the same number, or the same wrong option.
+        Error::NotFinite(_) | Error::Usage(_) => error,
+        Error::Stopped { signal, message } => match save() {
+            Ok(()) => {
+                let kept = saved(&last);
+                let message = format!("{message} after step {step} of {total}; {kept}\nto go on: {command}");
+                Error::Stopped { signal, message }
+            }
+            Err(e) => e.during(format!("{message} after step {step} of {total}, but its state is not saved")),
+        },
+        Error::Data(_) => {
+            let kept =
+                save().map_or_else(|e| format!("its state is not saved: {}", e.chain()), |()| saved(&last));
+            error.during(format!(
+                "training stopped after step {step} of {total}; {kept}\n  once the data can be read again, go on by: \
+                 {command}"
+            ))
+        }
+        other => {
+            let kept =
+                if on_disk { "the last checkpoint is untouched" } else { "no checkpoint was written yet" };
+            other.during(format!(
+                "training stopped after step {step} of {total}; {kept}\n  once that is put right, go on by: {command}"
+            ))
+        }
+    }
+}
