@@ -14,7 +14,13 @@ use crate::picture::{Image, LabelMap};
 const MAPPING: Mapping = Mapping { name: "the CamVid classes (0 to 10, and 11 for void)", table: mapping };
 
 /// The largest split list that is read, in bytes.
-const MAX_LIST: u64 = 64 << 20;
+const MAX_LIST: u64 = 16 << 20;
+
+/// The longest split list that is read, in lines (CamVid has 701 pictures).
+const MAX_LINES: usize = 1 << 18;
+
+/// The longest path in a list, in bytes: as many as Linux allows.
+const MAX_PATH: usize = 4096;
 
 fn mapping() -> [Option<u8>; 256] {
     let mut table = [None; 256];
@@ -59,6 +65,10 @@ impl CamVid {
             return Err(Error::decode(&list, format!("{} bytes is too large for a split list", meta.len())));
         }
         let bytes = std::fs::read(&list).map_err(|e| Error::io("read", &list, e))?;
+        let lines = bytes.iter().filter(|&&b| b == b'\n').count();
+        if lines > MAX_LINES {
+            return Err(Error::decode(&list, format!("{lines} lines are too many for a split list")));
+        }
         let pairs = parse(&bytes, &list, root);
         if pairs.is_empty() {
             return Err(Error::decode(&list, "the split list names no image"));
@@ -77,7 +87,7 @@ fn parse(bytes: &[u8], list: &Path, root: &Path) -> Vec<Pair> {
         if line.is_empty() {
             continue;
         }
-        let words: Vec<&str> = line.split_whitespace().collect();
+        let words: Vec<&str> = line.split_whitespace().take(3).collect();
         let missing = |reason: String| Missing { list: list.into(), line: at + 1, reason };
         let here = |reason: String| format!("{}, line {}: {reason}", list.display(), at + 1);
         let pair = match words[..] {
@@ -91,7 +101,8 @@ fn parse(bytes: &[u8], list: &Path, root: &Path) -> Vec<Pair> {
                 Pair { name, image, label }
             }
             _ => {
-                let reason = format!("expected \"image annotation\", found {} words", words.len());
+                let found = line.split_whitespace().count();
+                let reason = format!("expected \"image annotation\", found {found} words");
                 Pair {
                     name: here(reason.clone()),
                     image: Err(missing(reason.clone())),
@@ -112,6 +123,9 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     fn find(&mut self, entry: &str) -> std::result::Result<PathBuf, String> {
+        if entry.len() > MAX_PATH {
+            return Err(format!("a name of {} bytes is no path", entry.len()));
+        }
         let mut parts = Vec::new();
         for part in Path::new(entry).components() {
             match part {

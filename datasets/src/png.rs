@@ -50,10 +50,17 @@ impl Header {
         format!("{}-bit {kind}", self.bit_depth)
     }
 
-    /// The largest number of pixels that a file of `len` bytes can hold: deflate shrinks at most 1032 times
-    /// and a pixel takes at least one bit.
-    pub fn most_pixels(len: usize) -> u64 {
-        (len as u64).saturating_mul(1032 * 8)
+    /// Whether a file of `len` bytes can hold the declared pixels: deflate shrinks at most 1032 times.
+    pub fn fits(&self, len: usize) -> bool {
+        let channels = match self.color_type {
+            2 => 3,
+            4 => 2,
+            6 => 4,
+            _ => 1,
+        };
+        let bits =
+            u128::from(self.width) * u128::from(self.height) * channels * u128::from(self.bit_depth.max(1));
+        bits / 8 <= len as u128 * 1032
     }
 }
 

@@ -3,12 +3,13 @@
 //! A file is only decoded after its declared size was compared with [`MAX_PIXELS`] and with what so many
 //! bytes can possibly hold, so that a tiny file with a large header cannot claim the machine's memory.
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
-use image::{DynamicImage, ImageDecoder};
+use image::{DynamicImage, ImageDecoder, Limits};
 
 use crate::error::{Error, Result};
 use crate::picture::{Image, LabelMap};
@@ -20,15 +21,28 @@ pub const MAX_PIXELS: u64 = 1 << 27;
 /// The largest picture file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
+/// The largest size of what a PNG holds besides pixels, unpacked: colour profiles, texts. In bytes.
+const MAX_EXTRAS: u64 = 64 << 20;
+
+/// The largest number of pixels that a JPEG can describe by one byte: each block of 8 × 8 takes a bit or more, and colour
+/// channels may be stored at a quarter of the width, or of the height.
+const JPEG_PIXELS_PER_BYTE: u64 = 1024;
+
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
-    let meta = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+    let fail = |e| Error::io("read", path, e);
+    let meta = std::fs::metadata(path).map_err(fail)?;
     if meta.is_dir() {
         return Err(Error::decode(path, "is a folder, not a picture file"));
     }
-    if meta.len() > MAX_BYTES {
-        return Err(Error::decode(path, format!("{} bytes is too large for a picture file", meta.len())));
+    // Not every file knows its size beforehand (a pipe, a device).
+    let mut bytes = Vec::new();
+    if meta.len() <= MAX_BYTES {
+        File::open(path).and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(fail)?;
     }
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    let len = meta.len().max(bytes.len() as u64);
+    if len > MAX_BYTES {
+        return Err(Error::decode(path, format!("{len} bytes or more are too many for a picture file")));
+    }
     if bytes.is_empty() {
         return Err(Error::decode(path, "the file is empty"));
     }
@@ -47,11 +61,21 @@ fn png_header(path: &Path, bytes: &[u8]) -> Result<Header> {
     let header = Header::parse(bytes).map_err(|why| Error::decode(path, why))?;
     let (width, height) = (u64::from(header.width), u64::from(header.height));
     check_size(path, width, height)?;
-    if width * height > Header::most_pixels(bytes.len()) {
-        let limit = format!("a file of {} bytes can hold", bytes.len());
-        return Err(Error::TooLarge { path: path.into(), width, height, limit });
+    if !header.fits(bytes.len()) {
+        return Err(more_than_fits(path, bytes, width, height));
     }
     Ok(header)
+}
+
+fn more_than_fits(path: &Path, bytes: &[u8], width: u64, height: u64) -> Error {
+    let limit = format!("a file of {} bytes can hold", bytes.len());
+    Error::TooLarge { path: path.into(), width, height, limit }
+}
+
+fn png_decoder(bytes: &[u8]) -> image::ImageResult<PngDecoder<Cursor<&[u8]>>> {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_EXTRAS);
+    PngDecoder::with_limits(Cursor::new(bytes), limits)
 }
 
 fn is_jpeg(bytes: &[u8]) -> bool {
@@ -88,18 +112,14 @@ pub(crate) fn decode_image(path: &Path, bytes: &[u8]) -> Result<Image> {
         png_header(path, bytes)?;
         png::complete(bytes).map_err(|why| Error::decode(path, why))?;
         decoded(path, "PNG", || {
-            let mut decoder = PngDecoder::new(Cursor::new(bytes))?;
+            let mut decoder = png_decoder(bytes)?;
             let turn = decoder.orientation()?;
             let mut picture = DynamicImage::from_decoder(decoder)?;
             picture.apply_orientation(turn);
             Ok(picture)
         })?
     } else if is_jpeg(bytes) {
-        if !jpeg_complete(bytes) {
-            return Err(Error::decode(path, "truncated JPEG: it has no end mark"));
-        }
-        let (width, height) = jpeg_size(path, bytes)?;
-        check_size(path, width, height)?;
+        jpeg_size(path, bytes)?;
         decoded(path, "JPEG", || {
             let mut decoder = JpegDecoder::new(Cursor::new(bytes))?;
             let turn = decoder.orientation()?;
@@ -115,13 +135,22 @@ pub(crate) fn decode_image(path: &Path, bytes: &[u8]) -> Result<Image> {
     Image::new(width, height, rgb.into_raw()).map_err(|_| Error::decode(path, "the picture has no pixels"))
 }
 
+/// Width and height of a JPEG that is whole, once they were found to be possible.
 fn jpeg_size(path: &Path, bytes: &[u8]) -> Result<(u64, u64)> {
-    let size = std::panic::catch_unwind(|| JpegDecoder::new(Cursor::new(bytes)).map(|d| d.dimensions()));
-    match size {
-        Ok(Ok((w, h))) => Ok((u64::from(w), u64::from(h))),
-        Ok(Err(why)) => Err(Error::decode(path, format!("truncated or corrupt JPEG: {why}"))),
-        Err(_) => Err(Error::decode(path, "corrupt JPEG: its decoder gave up")),
+    if !jpeg_complete(bytes) {
+        return Err(Error::decode(path, "truncated JPEG: it has no end mark"));
     }
+    let size = std::panic::catch_unwind(|| JpegDecoder::new(Cursor::new(bytes)).map(|d| d.dimensions()));
+    let (width, height) = match size {
+        Ok(Ok((w, h))) => (u64::from(w), u64::from(h)),
+        Ok(Err(why)) => return Err(Error::decode(path, format!("truncated or corrupt JPEG: {why}"))),
+        Err(_) => return Err(Error::decode(path, "corrupt JPEG: its decoder gave up")),
+    };
+    check_size(path, width, height)?;
+    if width * height > bytes.len() as u64 * JPEG_PIXELS_PER_BYTE {
+        return Err(more_than_fits(path, bytes, width, height));
+    }
+    Ok((width, height))
 }
 
 /// Decodes a label picture held in memory and maps each value through `table`.
@@ -133,7 +162,7 @@ pub(crate) fn decode_labels(
 ) -> Result<LabelMap> {
     label_header(path, bytes)?;
     png::complete(bytes).map_err(|why| Error::decode(path, why))?;
-    let grey = decoded(path, "PNG", || DynamicImage::from_decoder(PngDecoder::new(Cursor::new(bytes))?))?;
+    let grey = decoded(path, "PNG", || DynamicImage::from_decoder(png_decoder(bytes)?))?;
     let DynamicImage::ImageLuma8(grey) = grey else {
         return Err(Error::LabelFormat { path: path.into(), found: format!("{:?}", grey.color()) });
     };
@@ -171,11 +200,7 @@ pub(crate) fn inspect_image(path: &Path, bytes: &[u8]) -> Result<(usize, usize)>
         png::complete(bytes).map_err(|why| Error::decode(path, why))?;
         Ok((header.width as usize, header.height as usize))
     } else if is_jpeg(bytes) {
-        if !jpeg_complete(bytes) {
-            return Err(Error::decode(path, "truncated JPEG: it has no end mark"));
-        }
         let (width, height) = jpeg_size(path, bytes)?;
-        check_size(path, width, height)?;
         Ok((width as usize, height as usize))
     } else {
         Err(neither(path, bytes))

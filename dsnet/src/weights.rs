@@ -239,7 +239,8 @@ pub fn load(path: &Path) -> Result<Trained> {
     let offer = |e: nn::Error| spare::offer(e.into(), path, |_| "use it instead".into());
     let checkpoint = Checkpoint::load(path).map_err(offer)?;
     let info = info_of(&checkpoint, path)?;
-    let shape = model::config(&info.model, info.classes.len())?;
+    let shape = model::config(&info.model, info.classes.len());
+    let shape = shape.map_err(|e| nn::Error::Checkpoint { path: path.into(), why: e.to_string() })?;
     let net = DsNet::new(&shape, &Initializer::new(0))?;
     checkpoint.restore_model(&net, &[HEAD])?;
     Ok(Trained { info, net })

@@ -41,8 +41,8 @@ pub struct SummaryArgs {
 impl SummaryArgs {
     pub(super) fn run(self) -> Result<()> {
         let Size { height, width } = self.size;
-        if self.classes == 0 || height % STRIDE != 0 || width % STRIDE != 0 {
-            return Err(Error::usage("classes must be at least 1, height and width multiples of 8"));
+        if height % STRIDE != 0 || width % STRIDE != 0 {
+            return Err(Error::usage("height and width must be multiples of 8"));
         }
         let net = DsNet::new(&model::config(&self.model, self.classes)?, &Initializer::new(0))?;
         if self.plan || self.dot {

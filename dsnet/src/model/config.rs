@@ -28,11 +28,17 @@ pub fn names() -> &'static [&'static str] {
     &SIZES
 }
 
+/// The most classes of a model: label maps hold bytes, and 255 says "none".
+const MAX_CLASSES: usize = 255;
+
 /// The model called `name`, for `classes` classes.
 ///
 /// # Errors
-/// Where there is none of that name.
+/// Where there is none of that name, or for no class or more than 255.
 pub fn config(name: &str, classes: usize) -> Result<DsNetConfig> {
+    if !(1..=MAX_CLASSES).contains(&classes) {
+        return Err(Error::usage(format!("a model of {classes} classes: there can be 1 to {MAX_CLASSES}")));
+    }
     // The hybrid dilated convolution's cycle; 1.5 and 2.0 go on with it.
     const CYCLE: [usize; 4] = [2, 5, 9, 17];
     let first = [1, 2, 5, 9, 1, 2, 5, 9];
@@ -62,6 +68,7 @@ mod tests {
         assert_eq!(SIZES.map(|name| units(name).len()), [6, 16, 26, 36]);
         assert_eq!(units("dsnet-1.0"), [1, 2, 5, 9, 1, 2, 5, 9, 2, 5, 9, 17, 2, 5, 9, 17]);
         assert_eq!(units("dsnet-1.5")[16..], [2, 5, 9, 17, 2, 5, 9, 17, 2, 5]);
+        assert!(config("dsnet-1.0", 256).unwrap_err().to_string().contains("1 to 255"));
         assert!(config("dsnet", 19).unwrap_err().to_string().contains("dsnet-0.5, dsnet-1.0"));
     }
 }

@@ -182,15 +182,20 @@ impl TrainConfig {
     fn check(&self) -> Result<()> {
         self.data.check()?;
         model::config(&self.model, 1)?;
-        for (name, value) in [
-            ("epochs", self.epochs),
-            ("batch", self.batch),
-            ("workers", self.workers),
-            ("save-every", self.save_every),
-            ("eval-every", self.eval_every),
+        for (name, value, most) in [
+            ("epochs", self.epochs, 1_000_000),
+            ("batch", self.batch, 1 << 16),
+            ("workers", self.workers, 1 << 10),
+            ("save-every", self.save_every, usize::MAX),
+            ("eval-every", self.eval_every, usize::MAX),
+            ("train-images", self.data.train_images, 10_000_000),
+            ("val-images", self.data.val_images, 10_000_000),
         ] {
             if value == 0 {
                 return Err(Error::usage(format!("{name} must be at least 1")));
+            }
+            if value > most {
+                return Err(Error::usage(format!("{name} can be {most} at most, not {value}")));
             }
         }
         for (name, value, least) in [
@@ -233,6 +238,7 @@ mod tests {
     fn impossible_options_are_refused() {
         for (text, part) in [
             ("batch = 0", "batch must be at least 1"),
+            ("workers = 100000000", "workers can be 1024 at most"),
             ("lr = -1.0", "lr can not be -1"),
             ("crop = \"100x64\"", "as 104x64"),
             ("model = \"dsnet-3\"", "dsnet-2.0"),

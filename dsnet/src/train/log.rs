@@ -115,6 +115,14 @@ impl Log {
         }
         self.file.write_all(text.as_bytes()).map_err(|e| Error::io("write", &self.path, e))
     }
+
+    /// Returns once all lines are on disk.
+    ///
+    /// # Errors
+    /// Where the system says that they are not.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|e| Error::io("write", &self.path, e))
+    }
 }
 
 #[cfg(test)]

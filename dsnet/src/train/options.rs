@@ -1,7 +1,11 @@
 //! The options of `train`, all of them optional: flags on the command line and keys of a TOML file are the
 //! same list, read by the same struct, so that neither can know something that the other does not.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -11,6 +15,9 @@ use crate::{
     Error, Result,
     data::{Labels, Source},
 };
+
+/// The largest TOML file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// Which optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -142,7 +149,12 @@ impl TrainOptions {
     /// Where it can not be read or is no TOML, where a key is none of the options (the nearest is suggested), or a
     /// value is of the wrong kind.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+        let mut text = String::new();
+        let read = File::open(path).and_then(|f| f.take(MAX_FILE + 1).read_to_string(&mut text));
+        if read.map_err(|e| Error::io("read", path, e))? as u64 > MAX_FILE {
+            let what = format!("{} is too large for a file with options", path.display());
+            return Err(Error::usage(what));
+        }
         Self::parse(&text).map_err(|why| Error::usage(format!("{}: {why}", path.display())))
     }
 

@@ -211,6 +211,7 @@ impl<'a> Run<'a> {
         if self.on_disk == Some(self.saved.at) {
             return Ok(());
         }
+        self.log.sync()?;
         let previous = self.on_disk.map(|_| self.folder.previous());
         let last = self.folder.last();
         weights::save(&last, previous.as_deref(), &self.learner, &self.info, &self.saved)?;

@@ -1,7 +1,13 @@
 //! The program as a user meets it: run from the outside, judged by exit code, output and files.
 
+#[cfg(unix)]
+mod faults;
+#[cfg(unix)]
+mod kills;
 mod mistakes;
 mod program;
 mod reports;
 mod resume;
+#[cfg(unix)]
+mod running;
 mod whole;

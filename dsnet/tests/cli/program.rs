@@ -44,7 +44,7 @@ pub fn fails(at: &Path, code: i32, args: &[&str]) -> String {
     said.err[start..].to_owned()
 }
 
-/// Options of a training that takes a second: a net of a few thousand weights, 3 steps in each of 3 epochs.
+/// Options of a training that takes a moment: a net of a few thousand weights, 3 steps in each of 3 epochs.
 pub const TINY: [&str; 16] = [
     "train",
     "--model=dsnet-tiny",
