@@ -12,6 +12,7 @@ mod pack;
 mod tests;
 mod weight_gradient;
 mod winograd;
+mod winograd_gradient;
 
 pub(crate) use epilogue::{After, Pointwise};
 pub use epilogue::{Epilogue, Residual};

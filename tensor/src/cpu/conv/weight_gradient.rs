@@ -5,8 +5,8 @@
 //! Within a part, pieces of rows that fit the first-level cache are swept once for each register block.
 
 use super::geometry::{AxisPhase, ConvGeometry};
-use super::is_pointwise;
 use super::pack::{Direction, PackLayout};
+use super::{is_pointwise, winograd, winograd_gradient};
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::{Block, Kernels, MAX_NV, OuterFn, Part, even_split};
 use crate::cpu::simd::{Isa, OuterTile, Scalar};
@@ -34,6 +34,9 @@ pub fn weight_gradient<T: Scalar>(geometry: &ConvGeometry, x: &[T], gy: &[T], gw
     assert_eq!(x.len(), geometry.input_len(), "input does not fit the geometry {geometry:?}");
     assert_eq!(gy.len(), geometry.output_len(), "output gradient does not fit the geometry {geometry:?}");
     assert_eq!(gw.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
+    if winograd::pays::<T>(geometry) {
+        return winograd_gradient::weight_gradient(geometry, x, gy, gw);
+    }
     let mut geometry = *geometry;
     if is_pointwise(&geometry) {
         // Rows do not matter: cut all pixels into rows of one piece each, as far as they divide.
@@ -67,16 +70,21 @@ pub fn weight_gradient<T: Scalar>(geometry: &ConvGeometry, x: &[T], gy: &[T], gw
                 sum.line(&rows, line, copy);
             }
         });
-        let (total, others) = copies.split_at_mut(len);
-        total.par_chunks_mut(4096).enumerate().for_each(|(chunk, total)| {
-            for other in others.chunks_exact(len.max(1)) {
-                for (t, &o) in total.iter_mut().zip(&other[chunk * 4096..]) {
-                    *t += o;
-                }
-            }
-        });
-        layout.unpack(total, gw);
+        layout.unpack(add_copies(copies, len), gw);
     });
+}
+
+/// Adds copies of `len` numbers to the first, in order; returns that.
+pub(super) fn add_copies<T: Scalar>(copies: &mut [T], len: usize) -> &[T] {
+    let (total, others) = copies.split_at_mut(len);
+    total.par_chunks_mut(4096).enumerate().for_each(|(chunk, total)| {
+        for other in others.chunks_exact(len.max(1)) {
+            for (t, &o) in total.iter_mut().zip(&other[chunk * 4096..]) {
+                *t += o;
+            }
+        }
+    });
+    total
 }
 
 /// Output columns of one output row that can be swept at once: they read `depth` consecutive numbers for each pixel.

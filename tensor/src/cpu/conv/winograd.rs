@@ -16,7 +16,7 @@ use crate::cpu::simd::{InputTile, OutputTile, Scalar, Tap, Tile};
 use rayon::prelude::*;
 
 /// Tiles of a strip: transformed inputs, sums and weights stay in the second-level cache.
-const STRIP: usize = 40;
+pub(super) const STRIP: usize = 40;
 
 /// Whether a convolution can be done this way and gains by it.
 pub(crate) fn pays<T: Scalar>(g: &ConvGeometry) -> bool {
@@ -72,6 +72,64 @@ pub(crate) fn transform<T: Scalar>(direction: Direction, weights: &[T], u: &mut 
     }
 }
 
+/// Where tiles lie in an image.
+#[derive(Clone, Copy)]
+pub(super) struct Grid {
+    /// Height and width.
+    pub size: [usize; 2],
+    /// Pixels between neighbours of a tile.
+    pub dilation: usize,
+}
+
+impl Grid {
+    /// First result of each tile along an axis, phase by phase.
+    pub fn starts(&self, axis: usize) -> Vec<usize> {
+        tile_starts(self.size[axis], self.dilation)
+    }
+
+    /// `V` of a strip of tiles that start at this image and row, and at these columns: 16 planes of `[tiles, channels]`.
+    pub fn inputs<T: Scalar>(
+        &self,
+        kernels: &Kernels<T>,
+        source: &Source<'_, T>,
+        (image, row): (usize, usize),
+        columns: &[usize],
+        zeros: &[T],
+        v: &mut [T],
+    ) {
+        let ([h, w], c) = (self.size, source.len);
+        assert!(v.len() >= 16 * columns.len() * c && zeros.len() >= c);
+        let lines: [Option<&[T]>; 4] = std::array::from_fn(|i| {
+            let line = w * source.pitch;
+            self.around(row, i, h).map(|y| &source.data[(image * h + y) * line..][..line])
+        });
+        for (t, &column) in columns.iter().enumerate() {
+            let mut tile = InputTile {
+                pixels: [zeros.as_ptr(); 16],
+                channels: c,
+                v: v[t * c..].as_mut_ptr(),
+                v_step: columns.len() * c,
+            };
+            for j in 0..4 {
+                let Some(x) = self.around(column, j, w) else { continue };
+                for (i, line) in lines.iter().enumerate() {
+                    if let Some(line) = line {
+                        tile.pixels[4 * i + j] = line[x * source.pitch + source.start..][..c].as_ptr();
+                    }
+                }
+            }
+            // SAFETY: pixels are inside their lines, or the zeros, for all channels; `v` has room for 16 values of each
+            // tile; the table's instruction set was chosen as available.
+            unsafe { (kernels.winograd_input)(&tile) }
+        }
+    }
+
+    /// Position of input `i` of 4 of a tile that starts at `first`, where it is inside the image.
+    fn around(&self, first: usize, i: usize, n: usize) -> Option<usize> {
+        (first + i * self.dilation).checked_sub(self.dilation).filter(|&at| at < n)
+    }
+}
+
 /// A convolution as tiles.
 pub(crate) struct WinogradJob<'a, T: Scalar> {
     pub kernels: &'a Kernels<T>,
@@ -105,7 +163,8 @@ impl<T: Scalar> WinogradJob<'_, T> {
         assert_eq!(self.source.data.len(), self.batch * h * w * self.source.pitch);
         assert!(self.source.start + self.source.len <= self.source.pitch);
         assert_eq!(y.len(), self.batch * h * w * self.last_channels());
-        let (rows, columns) = (tile_starts(h, self.dilation), tile_starts(w, self.dilation));
+        let grid = Grid { size: self.size, dilation: self.dilation };
+        let (rows, columns) = (grid.starts(0), grid.starts(1));
         if rows.is_empty() || columns.is_empty() {
             return;
         }
@@ -126,7 +185,7 @@ impl<T: Scalar> WinogradJob<'_, T> {
                 for strip in 0..strips {
                     let of = |s: usize| columns.len() * s / strips;
                     let columns = &columns[of(strip)..of(strip + 1)];
-                    self.inputs(image, row, columns, zeros, v);
+                    grid.inputs(self.kernels, &self.source, (image, row), columns, zeros, v);
                     self.products(columns.len(), v, m);
                     self.outputs(columns, m, pixels);
                     self.store(y, (image, row), columns, pixels, added);
@@ -151,38 +210,6 @@ impl<T: Scalar> WinogradJob<'_, T> {
 
     fn residual_len(&self, tiles: usize) -> usize {
         if self.last_residual().is_some() { 2 * tiles * self.last_channels() } else { 0 }
-    }
-
-    /// `V` of a strip of tiles.
-    fn inputs(&self, image: usize, row: usize, columns: &[usize], zeros: &[T], v: &mut [T]) {
-        let (d, [h, w], c) = (self.dilation as isize, self.size, self.layout.depth);
-        let at = |first: usize, i: usize, n: usize| {
-            let at = first as isize + (i as isize - 1) * d;
-            (0..n as isize).contains(&at).then_some(at as usize)
-        };
-        let lines: [Option<&[T]>; 4] = std::array::from_fn(|i| {
-            let line = w * self.source.pitch;
-            at(row, i, h).map(|y| &self.source.data[(image * h + y) * line..][..line])
-        });
-        for (t, &column) in columns.iter().enumerate() {
-            let mut tile = InputTile {
-                pixels: [zeros.as_ptr(); 16],
-                channels: c,
-                v: v[t * c..].as_mut_ptr(),
-                v_step: columns.len() * c,
-            };
-            for j in 0..4 {
-                let Some(x) = at(column, j, w) else { continue };
-                for (i, line) in lines.iter().enumerate() {
-                    if let Some(line) = line {
-                        tile.pixels[4 * i + j] = line[x * self.source.pitch + self.source.start..].as_ptr();
-                    }
-                }
-            }
-            // SAFETY: pixels are inside their lines, or the zeros, for all channels (`run` checked the source's); `v` has
-            // room for 16 values of each tile; the table's instruction set was chosen as available.
-            unsafe { (self.kernels.winograd_input)(&tile) }
-        }
     }
 
     /// `M`: one matrix product for each of the 16 values.

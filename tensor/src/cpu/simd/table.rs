@@ -4,7 +4,7 @@
 //! inlines the generic loop from [`super::micro`]. Drivers pick a table once per call and never look at the set again.
 
 use super::micro::{self, OuterTile, Tile};
-use super::winograd::{self, InputTile, OutputTile};
+use super::winograd::{self, GradientTile, InputTile, OutputTile};
 use super::{Isa, Portable, Scalar};
 
 /// An instance of [`micro::tile`] or [`micro::depthwise`].
@@ -64,6 +64,8 @@ pub(crate) struct Kernels<T: Scalar> {
     pub depthwise_gradient: [OuterFn<T>; MAX_NV],
     /// [`winograd::input`].
     pub winograd_input: unsafe fn(&InputTile<T>),
+    /// [`winograd::gradient`].
+    pub winograd_gradient: unsafe fn(&GradientTile<T>),
     /// [`winograd::output`].
     pub winograd_output: unsafe fn(&OutputTile<T>),
     /// [`micro::peak`].
@@ -182,6 +184,17 @@ macro_rules! instances {
             /// # Safety
             /// As for the loop it instantiates, with its instruction set available.
             $(#[$feature])?
+            pub unsafe fn winograd_gradient<T: Scalar>(a: &GradientTile<T>)
+            where
+                $simd: Simd<T>,
+            {
+                // SAFETY: the features are enabled here; the rest is the caller's promise.
+                unsafe { winograd::gradient::<$simd, T>(a) }
+            }
+
+            /// # Safety
+            /// As for the loop it instantiates, with its instruction set available.
+            $(#[$feature])?
             pub unsafe fn winograd_output<T: Scalar>(a: &OutputTile<T>)
             where
                 $simd: Simd<T>,
@@ -245,6 +258,7 @@ macro_rules! kernels {
                 $m::depthwise_gradient::<$t, 3>,
             ],
             winograd_input: $m::winograd_input::<$t>,
+            winograd_gradient: $m::winograd_gradient::<$t>,
             winograd_output: $m::winograd_output::<$t>,
             peak: $m::peak::<$t>,
         }

@@ -1,4 +1,5 @@
-//! The two transforms of Winograd's convolution F(2×2, 3×3) (Lavin & Gray 2016), for one tile and all of its channels.
+//! The transforms of Winograd's convolution F(2×2, 3×3) (Lavin & Gray 2016), for one tile and all of its channels: of
+//! inputs, of sums to results, and of the results' gradients for the gradient of the weights.
 //!
 //! Four outputs of a 3×3 filter take 16 products of transformed values instead of 36. With `d` the 4×4 inputs of a tile,
 //! `V = Bᵀ d B`; after the products are summed over channels, `Y = Aᵀ M A`:
@@ -41,6 +42,18 @@ pub(crate) struct OutputTile<T> {
     pub y: [*mut T; 4],
 }
 
+/// Arguments of [`gradient`].
+pub(crate) struct GradientTile<T> {
+    /// First channel of each of the 2×2 gradients, row by row.
+    pub pixels: [*const T; 4],
+    /// Channels, a multiple of the vector's length.
+    pub channels: usize,
+    /// First of the 16 transformed values.
+    pub v: *mut T,
+    /// Elements between them.
+    pub v_step: usize,
+}
+
 /// `Bᵀ d B` for each channel.
 ///
 /// # Safety
@@ -69,6 +82,38 @@ pub(crate) unsafe fn input<S: Simd<T>, T: Scalar>(a: &InputTile<T>) {
                 S::store(v.add(a.v_step), S::add(t[row + 1], t[row + 2]));
                 S::store(v.add(2 * a.v_step), S::sub(t[row + 2], t[row + 1]));
                 S::store(v.add(3 * a.v_step), S::sub(t[row + 1], t[row + 3]));
+            });
+            c += S::LANES;
+        }
+    }
+}
+
+/// `A g Aᵀ` for each channel: what the gradient of the 2×2 results is for the 16 sums.
+///
+/// # Safety
+/// As for [`input`].
+#[inline(always)]
+pub(crate) unsafe fn gradient<S: Simd<T>, T: Scalar>(a: &GradientTile<T>) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let zero = S::splat(T::zero());
+        let mut c = 0;
+        while c < a.channels {
+            let mut t = [zero; 8];
+            each!(j < 2 => {
+                let (above, below) = (S::load(a.pixels[j].add(c)), S::load(a.pixels[j + 2].add(c)));
+                t[j] = above;
+                t[j + 2] = S::add(above, below);
+                t[j + 4] = S::sub(above, below);
+                t[j + 6] = S::sub(zero, below);
+            });
+            let v = a.v.add(c);
+            each!(i < 4 => {
+                let (left, right, v) = (t[2 * i], t[2 * i + 1], v.add(4 * i * a.v_step));
+                S::store(v, left);
+                S::store(v.add(a.v_step), S::add(left, right));
+                S::store(v.add(2 * a.v_step), S::sub(left, right));
+                S::store(v.add(3 * a.v_step), S::sub(zero, right));
             });
             c += S::LANES;
         }
