@@ -30,15 +30,20 @@ pub fn device() -> Device {
     DEVICE.clone()
 }
 
-/// The elements of `t` from its first to the last that its layout reaches, in memory order.
-pub(crate) fn slice<T: Element>(t: &Tensor) -> Result<&[T]> {
+/// All elements of the buffer of `t`.
+pub(crate) fn buffer<T: Element>(t: &Tensor) -> Result<&[T]> {
     if t.dtype() != T::DTYPE {
         return Err(Error::Read { held: t.dtype(), wanted: T::DTYPE });
     }
     let buffer = t.buffer().as_any().downcast_ref::<CpuBuffer>();
     let buffer =
         buffer.ok_or_else(|| Error::Device { device: "cpu".into(), what: "not a CPU buffer".into() })?;
-    Ok(&buffer.as_slice::<T>()[t.layout().offset()..t.layout().end()])
+    Ok(buffer.as_slice::<T>())
+}
+
+/// The elements of `t` from its first to the last that its layout reaches, in memory order.
+pub(crate) fn slice<T: Element>(t: &Tensor) -> Result<&[T]> {
+    Ok(&buffer::<T>(t)?[t.layout().offset()..t.layout().end()])
 }
 
 /// A dense tensor of `dims` in `format` whose elements, in memory order, `fill` writes. It must write all of

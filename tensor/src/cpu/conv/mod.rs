@@ -61,7 +61,7 @@ pub fn forward<T: Scalar>(
     epilogue: Epilogue<'_, T>,
     y: &mut [T],
 ) {
-    once(geometry, Direction::Forward, &whole(x, geometry.c_in), weights, epilogue, y);
+    once(geometry, Direction::Forward, whole(x, geometry.c_in), weights, epilogue, y);
 }
 
 /// [`forward`] with weights packed before.
@@ -76,7 +76,7 @@ pub fn forward_packed<T: Scalar>(
     y: &mut [T],
 ) {
     assert_eq!(weights.direction(), Direction::Forward, "weights packed for the other direction");
-    run_packed(geometry, &whole(x, geometry.c_in), weights, epilogue, After::Store, y);
+    run_packed(geometry, &[whole(x, geometry.c_in)], weights, epilogue, After::Store, y);
 }
 
 /// Gradient of [`forward`] with respect to `x`, and with that the forward pass of transposed convolution:
@@ -95,7 +95,7 @@ pub fn input_gradient<T: Scalar>(
     epilogue: Epilogue<'_, T>,
     gx: &mut [T],
 ) {
-    once(geometry, Direction::InputGradient, &whole(gy, geometry.c_out), weights, epilogue, gx);
+    once(geometry, Direction::InputGradient, whole(gy, geometry.c_out), weights, epilogue, gx);
 }
 
 /// [`input_gradient`] with weights packed before.
@@ -110,14 +110,14 @@ pub fn input_gradient_packed<T: Scalar>(
     gx: &mut [T],
 ) {
     assert_eq!(weights.direction(), Direction::InputGradient, "weights packed for the other direction");
-    run_packed(geometry, &whole(gy, geometry.c_out), weights, epilogue, After::Store, gx);
+    run_packed(geometry, &[whole(gy, geometry.c_out)], weights, epilogue, After::Store, gx);
 }
 
-/// One convolution of a whole image with weights packed into scratch.
-fn once<T: Scalar>(
+/// One convolution, or transposed one, of the channels of a source with weights packed into scratch.
+pub(crate) fn once<T: Scalar>(
     geometry: &ConvGeometry,
     direction: Direction,
-    from: &[Source<'_, T>; 1],
+    from: Source<'_, T>,
     weights: &[T],
     epilogue: Epilogue<'_, T>,
     to: &mut [T],
@@ -135,19 +135,19 @@ fn once<T: Scalar>(
         with_scratch(weights.len() / 9 * 16, |u| {
             winograd::transform(direction, weights, u);
             pack(&winograd::taps(geometry), u, &mut |layout, packed| {
-                run_winograd(geometry, layout, packed, isa, from[0], epilogue, After::Store, to);
+                run_winograd(geometry, layout, packed, isa, from, epilogue, After::Store, to);
             });
         });
     } else {
         pack(geometry, weights, &mut |layout, packed| {
-            run(geometry, layout, packed, isa, from, epilogue, After::Store, to);
+            run(geometry, layout, packed, isa, &[from], epilogue, After::Store, to);
         });
     }
 }
 
 /// An image that is read as a whole.
-fn whole<T>(data: &[T], channels: usize) -> [Source<'_, T>; 1] {
-    [Source { data, pitch: channels, start: 0, len: channels }]
+fn whole<T>(data: &[T], channels: usize) -> Source<'_, T> {
+    Source { data, pitch: channels, start: 0, len: channels }
 }
 
 /// Convolution or transposed convolution (as the weights' direction says) of channels that may lie in several images, with

@@ -291,3 +291,23 @@ fn winograd_is_chosen_where_it_saves_products() {
     assert!(!winograd::pays::<f32>(&layer(64, 17)), "most tiles hang over the edge");
     assert!(!winograd::pays::<f32>(&layer(8, 1)) && !winograd::pays::<f64>(&layer(64, 1)));
 }
+
+#[test]
+fn runs_of_channels_are_read_where_they_lie() {
+    use crate::{DType, Format, Ops, Tensor, ops::Conv2d, ops::Distribution, rng::Key};
+    let draw = |dims: &[usize], key| {
+        let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
+        Tensor::random(normal, dims, DType::F32, Key::new(5, key)).unwrap()
+    };
+    let image = draw(&[2, 7, 9, 80], 1).permute(&[0, 3, 1, 2]).unwrap();
+    for (start, len) in [(0, 32), (48, 32), (5, 40), (79, 1)] {
+        for kernel in [1, 3] {
+            let part = image.narrow(1, start, len).unwrap();
+            let weight = draw(&[32, len, kernel, kernel], 2);
+            let conv = Conv2d { padding: [kernel / 2; 2], ..Conv2d::default() };
+            let found = part.conv2d(&weight, None, &conv).unwrap().to_vec::<f32>().unwrap();
+            let copy = part.copy(Format::ChannelsLast).unwrap();
+            assert_eq!(found, copy.conv2d(&weight, None, &conv).unwrap().to_vec::<f32>().unwrap());
+        }
+    }
+}

@@ -1,12 +1,12 @@
-//! CPU kernels: operands brought to channels-last and weights to row-major, then the machinery in
+//! CPU kernels: operands brought to channels-last (runs of channels are read where they lie) and weights to row-major, then the machinery in
 //! `cpu/conv`. Results are channels-last.
 
 use super::*;
 use crate::{
     Element, Format, Outputs, Tensor,
     cpu::{
-        channels_last,
-        conv::{ConvGeometry, Epilogue, forward, input_gradient, weight_gradient},
+        buffer, channels_last,
+        conv::{ConvGeometry, Direction, Epilogue, Source, once, weight_gradient},
         dispatch_float, output,
         simd::Scalar,
         slice,
@@ -31,28 +31,51 @@ pub(crate) fn geometry(conv: &Conv2d, x: &[usize], y: &[usize], kernel: [usize; 
     }
 }
 
-/// Runs one of the two directions with operands prepared.
+/// Runs one of the two directions.
 fn run<T: Element + Scalar>(
+    geometry: &ConvGeometry,
+    direction: Direction,
     ins: &[&Tensor],
     out: &[usize],
-    kernel: impl Fn(&[T], &[T], Epilogue<'_, T>, &mut [T]),
 ) -> Result<Outputs<Tensor>> {
-    let (x, _) = channels_last(ins[0])?;
+    let dense;
+    let source = match channels_in_place::<T>(ins[0])? {
+        Some(source) => source,
+        None => {
+            dense = ins[0].to_format(Format::ChannelsLast)?;
+            let channels = dense.dims()[1];
+            Source { data: slice::<T>(&dense)?, pitch: channels, start: 0, len: channels }
+        }
+    };
     let w = ins[1].to_format(Format::Contiguous)?;
     let bias = ins.get(2).map(|b| b.to_format(Format::Contiguous)).transpose()?;
     let bias = bias.as_ref().map(|b| slice::<T>(b)).transpose()?;
-    let (x, w) = (slice::<T>(&x)?, slice::<T>(&w)?);
-    let epilogue = Epilogue { bias, ..Epilogue::default() };
-    Ok(smallvec::smallvec![output(out, Format::ChannelsLast, |y| kernel(x, w, epilogue, y))])
+    let (w, epilogue) = (slice::<T>(&w)?, Epilogue { bias, ..Epilogue::default() });
+    Ok(smallvec::smallvec![output(out, Format::ChannelsLast, |y| {
+        once(geometry, direction, source, w, epilogue, y);
+    })])
+}
+
+/// The operand where it lies, if it is a run of channels of a channels-last image: half of a split needs no copy.
+fn channels_in_place<T: Element>(x: &Tensor) -> Result<Option<Source<'_, T>>> {
+    let (layout, dims) = (x.layout(), x.dims());
+    let &[n, c, h, w] = dims else { return Ok(None) };
+    let pitch = layout.strides()[3];
+    let strides = [h * w * pitch, 1, w * pitch, pitch];
+    if layout.strides() != strides || pitch < c || x.is_empty() {
+        return Ok(None);
+    }
+    let start = layout.offset() % pitch;
+    let (first, len) = (layout.offset() - start, n * h * w * pitch);
+    let image = buffer::<T>(x)?.get(first..first + len).filter(|_| start + c <= pitch);
+    Ok(image.map(|data| Source { data, pitch, start, len: c }))
 }
 
 impl Conv2d {
     pub(crate) fn cpu(&self, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
         let (x, w, y) = (ins[0].dims(), ins[1].dims(), &outs[0].dims);
         let geometry = geometry(self, x, y, [w[2], w[3]]);
-        dispatch_float!(self.name(), ins[0].dtype(), T => {
-            run::<T>(ins, y, |x, w, epilogue, y| forward(&geometry, x, w, epilogue, y))
-        })
+        dispatch_float!(self.name(), ins[0].dtype(), T => run::<T>(&geometry, Direction::Forward, ins, y))
     }
 }
 
@@ -61,9 +84,7 @@ impl ConvTranspose2d {
         let (x, w, y) = (ins[0].dims(), ins[1].dims(), &outs[0].dims);
         // The convolution of which this is the data gradient maps y to x.
         let geometry = geometry(&self.conv, y, x, [w[2], w[3]]);
-        dispatch_float!(self.name(), ins[0].dtype(), T => {
-            run::<T>(ins, y, |x, w, epilogue, y| input_gradient(&geometry, x, w, epilogue, y))
-        })
+        dispatch_float!(self.name(), ins[0].dtype(), T => run::<T>(&geometry, Direction::InputGradient, ins, y))
     }
 }
 
