@@ -29,8 +29,8 @@ fn killed_and_resumed_equals_uninterrupted() {
     let begin = [&TINY[..], &["--epochs=9"]].concat();
     let clock = Instant::now();
     succeeds(&whole, &begin);
-    // What a run lasts; after a kill anywhere in it, about half is left.
-    let lasts = clock.elapsed();
+    // What a run lasts, by the last one that was seen from its start to its end.
+    let mut lasts = clock.elapsed();
     let (mut state, mut done, mut runs) = (1, 0, 0);
     while done < kills || runs == 0 {
         fs::create_dir_all(&broken).unwrap();
@@ -38,18 +38,19 @@ fn killed_and_resumed_equals_uninterrupted() {
         // Other threads, other loading threads: the result may not depend on them.
         let resume = ["train", "--resume", "--out=run", "--threads=1", "--workers=2"];
         let mut child = start(&broken, if resumed { &resume } else { &begin });
-        // The last one is left alone.
-        if done < kills {
-            thread::sleep(
-                lasts.mul_f64((random(&mut state) % 1000) as f64 / 1000.0).min(Duration::from_secs(60)),
-            );
-            if child.try_wait().unwrap().is_none() {
-                done += 1;
-                // SIGKILL mostly; now and then a signal that lets the program save.
-                match random(&mut state) % 4 {
-                    0 => signal(&child, "TERM"),
-                    _ => child.kill().unwrap(),
-                }
+        let clock = Instant::now();
+        let moment = lasts.mul_f64((random(&mut state) % 1000) as f64 / 1000.0);
+        while clock.elapsed() < moment && child.try_wait().unwrap().is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if child.try_wait().unwrap().is_some() {
+            lasts = if resumed { lasts } else { clock.elapsed() };
+        } else if done < kills {
+            done += 1;
+            // SIGKILL mostly; now and then a signal that lets the program save.
+            match random(&mut state) % 4 {
+                0 => signal(&child, "TERM"),
+                _ => child.kill().unwrap(),
             }
         }
         let said = finish(&broken, child);

@@ -57,7 +57,7 @@ fn camvid_from_disk() {
     let at = dir.path();
     camvid(&at.join("data"), 4);
     let file = "data = \"camvid\"\nroot = \"data\"\nmodel = \"dsnet-tiny\"\nepochs = 30\nbatch = 2\n\
-                crop = \"none\"\nscales = \"1\"\nlr = 1e-2\nloss = \"wce\"\neval-every = 12\nsamples = 0\n";
+                crop = \"none\"\nscales = \"1\"\nlr = 1e-2\nloss = \"wce\"\neval-every = 12\nsamples = 0\nwarmup = 0\n";
     std::fs::write(at.join("run.toml"), file).unwrap();
     // A flag overrides the file.
     let out = succeeds(at, &["train", "--config=run.toml", "--out=run", "--epochs=20"]);
