@@ -38,6 +38,9 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A rank is lost or hangs, or ranks disagree.
+    #[error(transparent)]
+    Collective(#[from] crate::collective::Failure),
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
