@@ -80,10 +80,11 @@ fn several_sums_are_under_way_and_taken_in_any_order() {
 /// Runs three ranks of which rank 1 does `bad` where the others want a sum; what the others got to hear, and what
 /// the run ended with.
 fn broken(
+    timeout: Duration,
     bad: impl Fn(&dyn Collective) -> Result<()> + Send + Sync + 'static,
 ) -> (Vec<String>, Stopped<Error>) {
     let (send, heard) = mpsc::channel();
-    let stopped = Threads::run(3, SHORT, move |ranks| -> Result<()> {
+    let stopped = Threads::run(3, timeout, move |ranks| -> Result<()> {
         ranks.barrier()?;
         if ranks.rank() == 1 {
             return bad(&*ranks);
@@ -101,7 +102,7 @@ fn all_say(heard: &[String], part: &str) {
 
 #[test]
 fn a_rank_that_fails_is_named_with_its_error() {
-    let (heard, stopped) = broken(|_| Err(Error::config("data", "image 7 can not be read")));
+    let (heard, stopped) = broken(PATIENT, |_| Err(Error::config("data", "image 7 can not be read")));
     all_say(&heard, "rank 1 was lost: data: image 7 can not be read");
     assert_eq!(stopped.failure.rank(), 1);
     assert_eq!(stopped.cause.unwrap().to_string(), "data: image 7 can not be read");
@@ -109,7 +110,7 @@ fn a_rank_that_fails_is_named_with_its_error() {
 
 #[test]
 fn a_rank_that_panics_is_named_with_its_words() {
-    let (heard, stopped) = broken(|_| panic!("seven is {}", 8));
+    let (heard, stopped) = broken(PATIENT, |_| panic!("seven is {}", 8));
     all_say(&heard, "rank 1 was lost: it panicked: seven is 8");
     assert!(stopped.cause.is_none());
 }
@@ -118,7 +119,7 @@ fn a_rank_that_panics_is_named_with_its_words() {
 fn a_rank_that_hangs_is_named_and_left_behind() {
     let (release, held) = mpsc::channel::<()>();
     let held = std::sync::Mutex::new(held);
-    let (heard, stopped) = broken(move |ranks| {
+    let (heard, stopped) = broken(SHORT, move |ranks| {
         // Until the test is over.
         let _ = held.lock().unwrap().recv();
         ranks.barrier()
@@ -131,16 +132,16 @@ fn a_rank_that_hangs_is_named_and_left_behind() {
 
 #[test]
 fn a_rank_that_leaves_is_named() {
-    let (heard, _) = broken(|_| Ok(()));
+    let (heard, _) = broken(PATIENT, |_| Ok(()));
     all_say(&heard, "rank 1 was lost: it ended while others wait for it at a sum of f32[7] (call 2)");
 }
 
 #[test]
 fn another_call_than_the_others_is_noticed() {
-    let (heard, stopped) = broken(|ranks| ranks.all_reduce(&Tensor::scalar(1.0)).map(|_| ()));
+    let (heard, stopped) = broken(PATIENT, |ranks| ranks.all_reduce(&Tensor::scalar(1.0)).map(|_| ()));
     all_say(&heard, "ranks disagree: at call 2");
     all_say(&heard, "wants a sum of f64[]");
     assert!(matches!(stopped.failure, Failure::Disagree { .. }));
-    let (heard, _) = broken(|ranks| ranks.barrier());
+    let (heard, _) = broken(PATIENT, |ranks| ranks.barrier());
     all_say(&heard, "wants a barrier");
 }

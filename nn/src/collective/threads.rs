@@ -34,7 +34,7 @@ pub struct Stopped<E> {
     /// What happened first; the other ranks ended because of it.
     pub failure: Failure,
     /// The error of the rank that it names, where that is what ended it.
-    pub cause: Option<E>,
+    pub cause: Option<Box<E>>,
 }
 
 impl<E> fmt::Display for Stopped<E> {
@@ -125,7 +125,7 @@ fn collect<T, E>(
     }
     if let Some(failure) = group.failure() {
         let cause = match failure {
-            Failure::Lost { rank, .. } => results[rank].take().and_then(Result::err),
+            Failure::Lost { rank, .. } => results[rank].take().and_then(Result::err).map(Box::new),
             _ => None,
         };
         return Err(Stopped { failure, cause });

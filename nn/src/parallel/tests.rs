@@ -39,6 +39,9 @@ fn batch(n: usize, dtype: DType) -> (Tensor, Tensor) {
     (images, Tensor::from_vec((0..n * 48).map(label).collect(), &[n, 6, 8]).unwrap())
 }
 
+/// Flat gradients by name.
+type Named = Vec<(String, Vec<f64>)>;
+
 type Loss = fn(&Var, &Tensor, &dyn Collective) -> Result<Var>;
 
 fn focal(logits: &Var, labels: &Tensor, ranks: &dyn Collective) -> Result<Var> {
@@ -58,7 +61,7 @@ fn step(
     share: Share,
     ranks: Arc<dyn Collective>,
     bytes: usize,
-) -> Result<(f64, Vec<(String, Vec<f64>)>)> {
+) -> Result<(f64, Named)> {
     let (model, (images, labels)) = (model(dtype), batch(n, dtype));
     let ctx = Ctx::train(Key::default()).across(ranks.clone());
     let images = ctx.input(images.narrow(0, share.first, share.len)?);

@@ -61,7 +61,7 @@ fn told(stopped: Stopped<Error>, folder: &RunFolder) -> Error {
     let more = format!("{kept}\n  once that is put right, go on by: {}", folder.resume_command(None));
     match cause {
         // The leader speaks for all.
-        Some(e) if failure.rank() == 0 => e,
+        Some(e) if failure.rank() == 0 => *e,
         Some(e) => e.during(format!("rank {} failed, and the others stopped; {more}", failure.rank())),
         None if matches!(failure, Failure::Hung { .. }) => {
             Error::message(format!("{failure}\n  if it is only slow, raise --rank-timeout; {more}"))

@@ -91,12 +91,13 @@ impl Dataset for Faulty {
 }
 
 const OPTIONS: &str = "model = \"dsnet-tiny\"\ntrain-images = 8\nval-images = 2\nscene-size = \"32x64\"\nepochs = 3\n\
-                       batch = 4\nranks = 2\nsave-every = 1\nsamples = 0\nrank-timeout = 2.0\n";
+                       batch = 4\nranks = 2\nsave-every = 1\nsamples = 0\n";
 
 /// Trains with a sample of rank 1 that goes bad in the second epoch; what is told.
 fn told(at: &Path, fault: Fault) -> String {
     let options = TrainOptions::parse(OPTIONS).unwrap();
-    let config: TrainConfig = options.resolve().unwrap();
+    let timeout = if fault == Fault::Hang { 2.0 } else { 100.0 };
+    let config = TrainConfig { rank_timeout: timeout, ..options.resolve().unwrap() };
     let folder = RunFolder::create(Some(&at.join("run")), "", &options).unwrap();
     let good = config.data.open(Split::Train).unwrap();
     let over = Arc::new((Mutex::new(false), Condvar::new()));
