@@ -62,6 +62,14 @@ impl Error {
         Self::Custom(Arc::new(e))
     }
 
+    /// The error itself, without the module that it happened in.
+    pub fn root(&self) -> &Self {
+        match self {
+            Error::At { source, .. } => source.root(),
+            other => other,
+        }
+    }
+
     /// The same error, said to have happened in the module at `path`. The innermost module is kept.
     pub fn at(self, path: &str) -> Self {
         match self {

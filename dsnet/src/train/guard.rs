@@ -86,7 +86,7 @@ pub(super) fn gradients(grads: &[Gradient], ranks: &dyn Collective) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use nn::Initializer;
+    use nn::{Initializer, state_dict};
     use tensor::DType;
 
     use super::*;
@@ -145,8 +145,8 @@ mod tests {
         assert!(image.contains("the images hold"), "{image}");
         // A refused step moves nothing.
         let before = TrainableDsNet::new(l.model.net.config(), true, &Initializer::new(1)).unwrap();
-        for ((name, a), (_, b)) in parameters(&l.model).iter().zip(parameters(&before)) {
-            assert_eq!(a.value().to_f64_vec().unwrap(), b.value().to_f64_vec().unwrap(), "{name}");
+        for ((name, a), (_, b)) in state_dict(&l.model).into_iter().zip(state_dict(&before)) {
+            assert_eq!(a.to_f64_vec().unwrap(), b.to_f64_vec().unwrap(), "{name}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nn::{
-    Collective, Ctx, Initializer,
+    Collective, Ctx, Initializer, buffers,
     collective::Solo,
     loss::{Criterion, LossSpec, LossValue},
     optim::{self, Adam, AdamW, Optimizer, Sgd},
@@ -104,7 +104,8 @@ impl Learner {
     ///
     /// # Errors
     /// Shapes or labels that do not fit; [`Error::NotFinite`] where the loss or a gradient
-    /// is NaN or infinite: the weights are then as before, and the message names the layer.
+    /// is NaN or infinite, whose message names the layer; a rank that is lost or hangs. After any error the model is as
+    /// before.
     pub fn step(&mut self, images: &Tensor, labels: &Tensor, key: Key, factor: f64) -> Result<StepLoss> {
         let (height, width) = (images.dim(2)?, images.dim(3)?);
         if !height.is_multiple_of(STRIDE) || !width.is_multiple_of(STRIDE) {
@@ -112,6 +113,14 @@ impl Learner {
                 "training images of {width}x{height} pixels: both must be multiples of {STRIDE}; set --crop"
             )));
         }
+        // A pass moves running statistics before it is known whether the step will be done.
+        let before = buffers(&self.model).into_iter().map(|(_, buffer)| (buffer.value(), buffer));
+        let before: Vec<_> = before.collect();
+        self.try_step(images, labels, key, factor)
+            .inspect_err(|_| before.into_iter().for_each(|(value, buffer)| buffer.set(value)))
+    }
+
+    fn try_step(&mut self, images: &Tensor, labels: &Tensor, key: Key, factor: f64) -> Result<StepLoss> {
         let ctx = Ctx::train(key).across(self.ranks.clone());
         let (logits, head) = self.model.forward_train(&ctx.input(images.clone()), &ctx)?;
         let value = self.criterion.forward_across(&logits, head.as_ref(), labels, &*self.ranks)?;

@@ -113,7 +113,8 @@ fn harmed(timeout: &str, harm: impl Fn(&Path)) -> Said {
 fn a_rank_whose_file_vanishes_is_named() {
     let said = harmed("--rank-timeout=100", |file| fs::remove_file(file).unwrap());
     // Rank 0 speaks for all, where it was its file.
-    let named = ["rank 1 failed, and the others stopped after step", "training stopped after step"];
+    let named =
+        ["rank 1 failed, and the others stopped; the state after step", "training stopped after step"];
     assert!(named.iter().any(|name| said.err.contains(name)), "{}", said.err);
     assert!(said.err.contains("3.png"), "{}", said.err);
 }

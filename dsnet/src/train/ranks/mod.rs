@@ -10,7 +10,8 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use nn::{
-    Collective,
+    Checkpoint, Collective,
+    checkpoint::Meta,
     collective::{Failure, Stopped, Threads},
 };
 
@@ -49,14 +50,15 @@ pub(super) fn run(
     result.map(|_| ()).map_err(|stopped| told(stopped, folder))
 }
 
-/// What a user is told when ranks stopped.
+/// What a user is told when ranks stopped. The leader has saved its state by then, unless it is the one that is lost.
 fn told(stopped: Stopped<Error>, folder: &RunFolder) -> Error {
     let Stopped { failure, cause } = stopped;
     let last = folder.last();
-    let kept = if last.exists() {
-        format!("the last checkpoint {} is untouched", last.display())
-    } else {
-        "no checkpoint was written yet".into()
+    let kept = match Checkpoint::load(&last).map(|checkpoint| checkpoint.meta) {
+        Ok(Meta { step, total_steps, .. }) => {
+            format!("the state after step {step} of {total_steps} is in {}", last.display())
+        }
+        Err(_) => "no checkpoint was written yet".into(),
     };
     let more = format!("{kept}\n  once that is put right, go on by: {}", folder.resume_command(None));
     match cause {
