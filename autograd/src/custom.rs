@@ -57,8 +57,13 @@ pub trait CustomOp: Debug {
     /// Whatever the operands break.
     fn forward(&self, ins: &[&Tensor]) -> Result<Vec<Tensor>>;
 
-    /// The gradients of the operands, `None` where there is none, given those of the results. All operands and
-    /// results are saved and can be read from `cx`.
+    /// Whether `backward` looks at results. Those that it does not look at need not stay in memory until then.
+    fn saves_results(&self) -> bool {
+        true
+    }
+
+    /// The gradients of the operands, `None` where there is none, given those of the results. All operands are saved
+    /// and can be read from `cx`, and results where [`CustomOp::saves_results`] says so.
     ///
     /// # Errors
     /// Whatever fails.
@@ -75,5 +80,7 @@ pub fn apply_custom(op: Rc<dyn CustomOp>, ins: &[&Var]) -> Result<Vec<Var>> {
     let outs = op.forward(&values)?;
     let Some(tape) = tape else { return Ok(outs.into_iter().map(Var::new).collect()) };
     let needs = ins.iter().any(|v| v.needs_gradient());
-    Ok(tape.push(Kind::Custom(op), ins, &outs, Saves::EVERYTHING, needs))
+    let saves =
+        if op.saves_results() { Saves::EVERYTHING } else { Saves { outputs: 0, ..Saves::EVERYTHING } };
+    Ok(tape.push(Kind::Custom(op), ins, &outs, saves, needs))
 }

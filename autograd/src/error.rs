@@ -1,5 +1,7 @@
 //! What can go wrong while recording or differentiating.
 
+use std::sync::Arc;
+
 /// A `Result` whose error is [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -46,12 +48,28 @@ pub enum Error {
         /// Index of the operand.
         operand: usize,
     },
+    /// A custom operation or a hook failed, in its own way.
+    #[error(transparent)]
+    Custom(Arc<dyn std::error::Error + Send + Sync>),
     /// Anything else, in words.
     #[error("{0}")]
     Message(String),
 }
 
 impl Error {
+    /// The error of a custom operation or a hook.
+    pub fn custom(e: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Custom(Arc::new(e))
+    }
+
+    /// The error itself, without the module that it happened in.
+    pub fn root(&self) -> &Self {
+        match self {
+            Error::At { source, .. } => source.root(),
+            other => other,
+        }
+    }
+
     /// The same error, said to have happened in the module at `path`. The innermost module is kept.
     pub fn at(self, path: &str) -> Self {
         match self {

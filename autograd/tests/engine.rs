@@ -343,6 +343,10 @@ impl CustomOp for Cube {
         Ok(vec![ins[0].pow_scalar(3.0)?])
     }
 
+    fn saves_results(&self) -> bool {
+        false
+    }
+
     fn backward(&self, cx: &Context<'_>) -> Result<Vec<Option<Var>>> {
         if self.factor == 0.0 {
             return Err(Error::Message("no slope".into()));
@@ -359,7 +363,22 @@ fn cube(factor: f64) -> impl Fn(&[Var]) -> Result<Vec<Var>> {
 fn operations_of_the_user() {
     let x = vector(&[0.5, -1.5]);
     gradcheck(std::slice::from_ref(&x), cube(3.0), &Options::default()).unwrap();
-    gradgradcheck(&[x], cube(3.0), &Options::default()).unwrap();
+    gradgradcheck(&[x.clone()], cube(3.0), &Options::default()).unwrap();
+    // Its operand stays in memory, the result that it does not look at does not.
+    let tape = Tape::new();
+    cube(3.0)(&[tape.leaf(x)]).unwrap();
+    assert_eq!(tape.saved_bytes(), 16);
+}
+
+#[test]
+fn errors_of_the_user_keep_their_type() {
+    let tape = Tape::new();
+    let x = tape.leaf(vector(&[1.0]));
+    tape.on_gradient(&x, |_| Err(Error::custom(std::io::Error::other("no network"))));
+    let error = x.square().unwrap().sum_all().unwrap().backward().unwrap_err();
+    assert_eq!(error.to_string(), "no network");
+    let Error::Custom(cause) = error else { panic!("{error:?}") };
+    assert!(cause.downcast_ref::<std::io::Error>().is_some());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A batch: several samples of one size as two tensors.
 
-use tensor::{Ops, Tensor};
+use tensor::{DType, Ops, Tensor};
 
 use crate::dataset::{Normalization, Sample};
 use crate::error::{Error, Result};
@@ -27,9 +27,17 @@ impl Batch {
         self.indices.len()
     }
 
-    /// Whether there is no sample (never so for a batch from a loader).
+    /// Whether there is no sample: the part of a rank in a batch of fewer samples than ranks.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
+    }
+
+    /// A batch without samples, for images of this width and height.
+    pub(crate) fn empty((width, height): (usize, usize), position: Position) -> Result<Batch> {
+        let failed = |e: tensor::Error| Error::Tensor(e.to_string());
+        let images = Tensor::zeros(&[0, 3, height, width], DType::F32).map_err(failed)?;
+        let labels = Tensor::zeros(&[0, height, width], DType::U8).map_err(failed)?;
+        Ok(Batch { images, labels, names: vec![], indices: vec![], position })
     }
 
     /// Puts samples of one size together. Errors when they differ in size, naming two that do, or when there

@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use crate::augment::Augment;
+use crate::augment::{Augment, Geometry};
 use crate::batch::Batch;
 use crate::dataset::{Dataset, Normalization, Sample};
 use crate::error::{Error, Result};
 use crate::rng::Rng;
+use crate::shard::Shard;
 
 /// Marks the random stream of shuffling.
 const STREAM: u64 = 0x7368_7566;
@@ -32,7 +33,7 @@ pub struct Position {
 /// How samples become batches.
 #[derive(Debug, Clone)]
 pub struct LoaderOptions {
-    /// Samples per batch.
+    /// Samples per batch, on all ranks together.
     pub batch: usize,
     /// A new order in every epoch; otherwise 0, 1, 2, ...
     pub shuffle: bool,
@@ -40,6 +41,8 @@ pub struct LoaderOptions {
     pub drop_last: bool,
     /// Seed of order and augmentation.
     pub seed: u64,
+    /// Which part of each batch is loaded here.
+    pub shard: Shard,
     /// Loading threads.
     pub workers: usize,
     /// Finished batches that each thread may have waiting.
@@ -58,6 +61,7 @@ impl Default for LoaderOptions {
             shuffle: false,
             drop_last: false,
             seed: 0,
+            shard: Shard::default(),
             workers: 1,
             prefetch: 2,
             augment: Augment::default(),
@@ -85,6 +89,10 @@ impl Loader {
             if value == 0 {
                 return Err(Error::Options(format!("the loader's {name} must be at least 1")));
             }
+        }
+        let Shard { rank, world } = options.shard;
+        if rank >= world {
+            return Err(Error::Options(format!("there is no rank {rank} among {world}")));
         }
         let loader = Loader { dataset, options: Arc::new(options) };
         if loader.batches_per_epoch() == 0 {
@@ -156,6 +164,18 @@ impl Loader {
         Ok(batches)
     }
 
+    /// Sample `index` as training sees it in `epoch`: augmented, not yet normalised; and what was done to it.
+    pub fn sample(&self, epoch: usize, index: usize) -> Result<(Sample, Geometry)> {
+        let o = &*self.options;
+        let sample = self.dataset.load(index)?;
+        let geometry = o.augment.draw(o.seed, epoch, index, sample.image.size());
+        if geometry.is_identity(sample.image.size()) {
+            return Ok((sample, geometry));
+        }
+        let norm = o.normalization.unwrap_or_else(|| self.dataset.normalization());
+        Ok((geometry.apply(&sample, &norm), geometry))
+    }
+
     fn work(
         &self,
         first: usize,
@@ -194,19 +214,17 @@ impl Loader {
         let o = &*self.options;
         let norm = o.normalization.unwrap_or_else(|| self.dataset.normalization());
         let start = position.batch * o.batch;
-        let indices = order[start..(start + o.batch).min(order.len())].to_vec();
+        let all = &order[start..(start + o.batch).min(order.len())];
+        let indices = all[o.shard.part(all.len())].to_vec();
+        if indices.is_empty() {
+            return Batch::empty(self.sample(position.epoch, all[0])?.0.image.size(), position);
+        }
         let mut samples: Vec<Sample> = Vec::with_capacity(indices.len());
         for &index in &indices {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            let sample = self.dataset.load(index)?;
-            let geometry = o.augment.draw(o.seed, position.epoch, index, sample.image.size());
-            samples.push(if geometry.is_identity(sample.image.size()) {
-                sample
-            } else {
-                geometry.apply(&sample, &norm)
-            });
+            samples.push(self.sample(position.epoch, index)?.0);
         }
         let names = indices.iter().map(|&i| self.dataset.name(i).to_owned()).collect();
         Batch::collate(&samples, names, indices, &norm, position)

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use nn::collective::Failure;
+
 /// A `Result` whose error is [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -66,6 +68,15 @@ impl Error {
     /// Anything else, in words.
     pub fn message(what: impl Into<String>) -> Self {
         Self::Message(what.into())
+    }
+
+    /// What went wrong among ranks, where that is the cause.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Error::Nn(e) => e.failure(),
+            Error::While { source, .. } => source.failure(),
+            _ => None,
+        }
     }
 
     /// The same error, said to have happened while `doing`.

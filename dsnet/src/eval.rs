@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use datasets::{Dataset, Loader, LoaderOptions, Normalization};
+use datasets::{Dataset, Loader, LoaderOptions, Normalization, Shard};
+use nn::{Collective, collective::Solo};
 
 use crate::{Result, infer::Predictor, metrics::Confusion, model::DsNet, stop, ui::Progress};
 
@@ -16,17 +17,41 @@ pub fn evaluate(
     normalization: Normalization,
     progress: &Progress,
 ) -> Result<Confusion> {
-    let options = LoaderOptions { normalization: Some(normalization), ..LoaderOptions::default() };
+    evaluate_across(model, dataset, normalization, progress, &Solo)
+}
+
+/// The same by several ranks with equal models, each of which runs its part of the samples; all get the whole matrix.
+///
+/// # Errors
+/// As [`evaluate`]; a rank that is lost or hangs.
+pub fn evaluate_across(
+    model: &DsNet,
+    dataset: &Arc<dyn Dataset>,
+    normalization: Normalization,
+    progress: &Progress,
+    ranks: &dyn Collective,
+) -> Result<Confusion> {
+    let shard = Shard { rank: ranks.rank(), world: ranks.world() };
+    let normalization = Some(normalization);
+    let options = LoaderOptions { batch: shard.world, shard, normalization, ..LoaderOptions::default() };
     let loader = Loader::new(dataset.clone(), options)?;
     let predictor = Predictor::new(model);
     let mut confusion = Confusion::new(dataset.classes().len());
     for batch in loader.epoch(0)? {
-        stop::check()?;
+        // The others stop when rank 0 does.
+        if ranks.rank() == 0 {
+            stop::check()?;
+        }
+        ranks.alive();
         let batch = batch?;
+        let done = (batch.position.batch + 1) * shard.world;
+        progress.set(done.min(dataset.len()) as u64);
+        if batch.is_empty() {
+            continue;
+        }
         let found: Vec<u8> = predictor.labels(&batch.images)?.to_vec()?;
         let truth: Vec<u8> = batch.labels.to_vec()?;
         confusion.add(&truth, &found).map_err(|e| e.during(format!("scoring {}", batch.names[0])))?;
-        progress.add(1);
     }
-    Ok(confusion)
+    confusion.sum_over(ranks)
 }

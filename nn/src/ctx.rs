@@ -4,17 +4,22 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     rc::Rc,
+    sync::Arc,
 };
 
 use autograd::{Grads, Tape, Var};
 use tensor::{Tensor, rng::Key};
 
-use crate::{Module, Param, Result};
+use crate::{
+    Module, Param, Result,
+    collective::{Collective, Solo},
+};
 
-/// Tape, mode, random stream and path of one forward pass.
+/// Tape, mode, ranks, random stream and path of one forward pass.
 pub struct Ctx {
     tape: Option<Tape>,
     training: bool,
+    ranks: Arc<dyn Collective>,
     key: Key,
     draws: Cell<u64>,
     path: RefCell<Vec<String>>,
@@ -44,7 +49,18 @@ impl Ctx {
 
     fn new(tape: Option<Tape>, training: bool, key: Key) -> Self {
         let (path, bound) = (RefCell::default(), RefCell::default());
-        Self { tape, training, key, draws: Cell::new(0), path, bound }
+        Self { tape, training, ranks: Arc::new(Solo), key, draws: Cell::new(0), path, bound }
+    }
+
+    /// The same pass as one rank's share of a step that all of `ranks` take.
+    pub fn across(mut self, ranks: Arc<dyn Collective>) -> Self {
+        self.ranks = ranks;
+        self
+    }
+
+    /// The ranks that take this step together; [`Solo`] where nothing was said.
+    pub fn ranks(&self) -> &Arc<dyn Collective> {
+        &self.ranks
     }
 
     /// Whether modules train.
@@ -82,6 +98,11 @@ impl Ctx {
     /// Lets `var` stand for a parameter in this pass: for checking gradients, and for functions of weights.
     pub fn bind(&self, param: &Param, var: Var) {
         self.bound.borrow_mut().insert(param.id(), var);
+    }
+
+    /// The variable of a parameter, where the pass used it.
+    pub fn bound(&self, param: &Param) -> Option<Var> {
+        self.bound.borrow().get(&param.id()).cloned()
     }
 
     /// The gradient of a parameter, where the pass used it.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::collective::Failure;
+
 /// A `Result` whose error is [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -38,6 +40,9 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A rank is lost or hangs, or ranks disagree.
+    #[error(transparent)]
+    Collective(#[from] Failure),
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -58,6 +63,18 @@ impl Error {
     /// A configuration error.
     pub fn config(what: impl Into<String>, why: impl Into<String>) -> Self {
         Error::Config { what: what.into(), why: why.into() }
+    }
+
+    /// What went wrong among ranks, where that is the cause: also from within a backward pass.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Error::Collective(failure) => Some(failure),
+            Error::Autograd(e) => match e.root() {
+                autograd::Error::Custom(e) => e.downcast_ref::<Error>()?.failure(),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// The same error, said to have happened in the module at `path`. The innermost module is kept.

@@ -1,4 +1,4 @@
-//! Layers, losses, optimisers, schedules and checkpoints.
+//! Layers, losses, optimisers, schedules, checkpoints, and several ranks.
 //!
 //! A [`Module`] is a function of a [`Var`](autograd::Var) and a [`Ctx`], and a list of named [`Param`]s. The
 //! context is passed, not global: it holds the tape (or none), whether the module trains, the random stream
@@ -28,6 +28,7 @@
 //! ```
 
 pub mod checkpoint;
+pub mod collective;
 mod ctx;
 mod error;
 pub mod init;
@@ -35,11 +36,13 @@ pub mod layers;
 pub mod loss;
 mod module;
 pub mod optim;
+pub mod parallel;
 mod param;
 pub mod schedule;
 mod state;
 
 pub use checkpoint::Checkpoint;
+pub use collective::Collective;
 pub use ctx::Ctx;
 pub use error::{Error, Result};
 pub use init::{Init, Initializer};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use datasets::{Augment, Batch, Dataset, Loader, LoaderOptions, Position, Scale, Split};
+use datasets::{Augment, Batch, Dataset, Loader, LoaderOptions, Position, Scale, Shard, Split};
 
 use crate::support::{Numbered, scenes};
 
@@ -61,6 +61,39 @@ fn a_run_can_go_on_from_any_position() {
     let next = loader.range(Position { epoch: 0, batch: 3 }, end).unwrap().next().unwrap().unwrap();
     assert_eq!(next.position, Position { epoch: 1, batch: 0 });
     assert!(loader.range(Position { epoch: 0, batch: 4 }, end).is_err());
+}
+
+/// Images and labels of several batches, one after the other.
+fn joined(parts: &[Batch]) -> (Vec<usize>, Vec<u32>, Vec<u8>) {
+    let mut all = (vec![], vec![], vec![]);
+    for (_, indices, images, labels) in parts.iter().map(content) {
+        all.0.extend(indices);
+        all.1.extend(images);
+        all.2.extend(labels);
+    }
+    all
+}
+
+#[test]
+fn ranks_together_load_what_one_rank_loads() {
+    // 11 samples in batches of 4: the last one has 3, fewer than 4 ranks.
+    let options = |shard| LoaderOptions { batch: 4, drop_last: false, shard, ..train(2) };
+    let part = |rank, world| loader(scenes(Split::Train, 11), options(Shard { rank, world }));
+    let whole: Vec<Batch> = part(0, 1).epoch(1).unwrap().map(Result::unwrap).collect();
+    for world in [2, 3, 4] {
+        let mut all: Vec<_> = (0..world).map(|rank| part(rank, world).epoch(1).unwrap()).collect();
+        for batch in &whole {
+            let parts: Vec<Batch> = all.iter_mut().map(|b| b.next().unwrap().unwrap()).collect();
+            assert!(parts.iter().all(|p| p.position == batch.position));
+            assert!(joined(&parts) == joined(std::slice::from_ref(batch)), "{world} ranks");
+            // Also a rank without samples has images of the same size.
+            assert!(parts.iter().all(|p| p.images.dims()[1..] == batch.images.dims()[1..]));
+            assert!(parts.iter().all(|p| p.labels.dims() == [p.len(), 24, 40]));
+        }
+        assert!(all.iter_mut().all(|b| b.next().is_none()));
+    }
+    let wrong = Loader::new(Arc::new(scenes(Split::Train, 4)), options(Shard { rank: 2, world: 2 }));
+    assert!(wrong.err().unwrap().to_string().contains("no rank 2 among 2"));
 }
 
 #[test]

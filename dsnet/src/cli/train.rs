@@ -39,7 +39,7 @@ pub struct TrainArgs {
 }
 
 /// Options that may change when a run goes on: they do not change its result.
-const FREE: [&str; 5] = ["threads", "workers", "save-every", "root", "out"];
+const FREE: [&str; 6] = ["threads", "workers", "rank-timeout", "save-every", "root", "out"];
 
 impl TrainArgs {
     pub(super) fn run(self) -> Result<()> {

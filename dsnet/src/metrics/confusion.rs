@@ -1,5 +1,8 @@
 //! The confusion matrix.
 
+use nn::Collective;
+use tensor::Tensor;
+
 use crate::{Error, Result};
 
 /// How often each class was predicted at pixels of each true class. Pixels whose truth is 255 (ignored) are
@@ -84,6 +87,15 @@ impl Confusion {
         }
         self.counts.iter_mut().zip(&other.counts).for_each(|(a, b)| *a += b);
         Ok(())
+    }
+
+    /// The counts of all ranks together.
+    ///
+    /// # Errors
+    /// A rank that is lost or hangs.
+    pub fn sum_over(&self, ranks: &dyn Collective) -> Result<Self> {
+        let counts = ranks.all_reduce(&Tensor::from_slice(&self.counts, &[self.counts.len()])?)?;
+        Ok(Self { classes: self.classes, counts: counts.to_vec()? })
     }
 
     /// The matrix of groups of classes: class `i` belongs to group `group[i]`.

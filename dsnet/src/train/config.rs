@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use datasets::{Augment, LoaderOptions, Shard};
+use tensor::rng::Key;
+
 use super::{
     OptimizerKind, TrainOptions,
     values::{Crop, Fall, Loss, Scales, Size},
@@ -49,6 +52,10 @@ pub struct TrainConfig {
     pub clip: Option<f64>,
     /// Seed of everything random.
     pub seed: u64,
+    /// Ranks that share each batch.
+    pub ranks: usize,
+    /// Seconds without a sign of life after which a rank is taken to hang.
+    pub rank_timeout: f64,
     /// Steps between two checkpoints.
     pub save_every: usize,
     /// Epochs between two evaluations.
@@ -116,6 +123,8 @@ impl TrainOptions {
             weight_decay: Some(2e-4),
             clip: Some(0.0),
             seed: Some(0),
+            ranks: Some(1),
+            rank_timeout: Some(30.0),
             save_every: Some(50),
             eval_every: Some(1),
             samples: Some(6),
@@ -161,6 +170,8 @@ impl TrainOptions {
             weight_decay: get!(weight_decay),
             clip: Some(get!(clip)).filter(|&c| c != 0.0),
             seed,
+            ranks: get!(ranks),
+            rank_timeout: get!(rank_timeout),
             save_every: get!(save_every),
             eval_every: get!(eval_every),
             samples: get!(samples),
@@ -179,6 +190,30 @@ impl TrainOptions {
 }
 
 impl TrainConfig {
+    /// How training samples become batches.
+    pub fn loader_options(&self) -> LoaderOptions {
+        LoaderOptions {
+            batch: self.batch,
+            shuffle: true,
+            drop_last: true,
+            seed: self.seed,
+            shard: Shard::default(),
+            workers: self.workers,
+            prefetch: 2,
+            augment: Augment {
+                scale: self.scales.0.clone(),
+                crop: self.crop.0.map(|size| (size.height, size.width)),
+                flip: self.flip,
+            },
+            normalization: None,
+        }
+    }
+
+    /// Names the random stream of a step, counted from 0.
+    pub(super) fn key(&self, step: usize) -> Key {
+        Key::new(self.seed, step as u64 + 1)
+    }
+
     fn check(&self) -> Result<()> {
         self.data.check()?;
         model::config(&self.model, 1)?;
@@ -186,6 +221,7 @@ impl TrainConfig {
             ("epochs", self.epochs, 1_000_000),
             ("batch", self.batch, 1 << 16),
             ("workers", self.workers, 1 << 10),
+            ("ranks", self.ranks, 1 << 10),
             ("save-every", self.save_every, usize::MAX),
             ("eval-every", self.eval_every, usize::MAX),
             ("train-images", self.data.train_images, 10_000_000),
@@ -202,10 +238,17 @@ impl TrainConfig {
             ("lr", self.lr, f64::MIN_POSITIVE),
             ("weight-decay", self.weight_decay, 0.0),
             ("clip", self.clip.unwrap_or(0.0), 0.0),
+            ("rank-timeout", self.rank_timeout, 1e-3),
         ] {
             if !value.is_finite() || value < least {
                 return Err(Error::usage(format!("{name} can not be {value}")));
             }
+        }
+        if self.batch < self.ranks {
+            return Err(Error::usage(format!(
+                "a batch of {} can not be shared by {} ranks: each wants at least one sample",
+                self.batch, self.ranks
+            )));
         }
         if let Crop(Some(Size { height, width })) = self.crop
             && (!height.is_multiple_of(8) || !width.is_multiple_of(8))
@@ -240,6 +283,9 @@ mod tests {
             ("batch = 0", "batch must be at least 1"),
             ("workers = 100000000", "workers can be 1024 at most"),
             ("lr = -1.0", "lr can not be -1"),
+            ("ranks = 0", "ranks must be at least 1"),
+            ("ranks = 5", "a batch of 4 can not be shared by 5 ranks"),
+            ("rank-timeout = 0.0", "rank-timeout can not be 0"),
             ("crop = \"100x64\"", "as 104x64"),
             ("model = \"dsnet-3\"", "dsnet-2.0"),
             ("data = \"camvid\"", "--root"),

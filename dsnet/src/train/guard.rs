@@ -1,7 +1,7 @@
 //! Stopping at the first number that is none, with the name of the layer that it came from.
 
 use autograd::Var;
-use nn::{Ctx, Error as NnError, Module, optim::Gradient, parameters};
+use nn::{Collective, Ctx, Error as NnError, Module, optim::Gradient, parameters};
 use tensor::{Tensor, rng::Key};
 
 use super::StepLoss;
@@ -12,13 +12,31 @@ fn finite(t: &Tensor) -> bool {
     t.to_f64_vec().is_ok_and(|v| v.iter().all(|x| x.is_finite()))
 }
 
-/// What to say of a loss that is NaN or infinite: the forward pass is done again, unit by unit.
-pub(super) fn loss(model: &TrainableDsNet, images: &Tensor, loss: StepLoss) -> Error {
-    let place = source(model, images).unwrap_or_else(|| {
+/// What to say of a loss that is NaN or infinite: the forward pass is done again, unit by unit. The first rank that finds
+/// the place among its images says it.
+pub(super) fn loss(model: &TrainableDsNet, images: &Tensor, loss: StepLoss, ranks: &dyn Collective) -> Error {
+    let place = source(model, images);
+    if let Err(e) = speaks(place.is_some(), ranks) {
+        return e;
+    }
+    let place = place.unwrap_or_else(|| {
         "every layer's result is finite: it arises in the loss itself (logits too large?)".into()
     });
     let sel = loss.sel.map_or(String::new(), |v| format!(", semantic encoding loss {v}"));
     Error::NotFinite(format!("the loss is {} (pixel loss {}{sel}): {place}", loss.total, loss.pixel))
+}
+
+/// Returns on the first rank that has something to say, or on rank 0 where none has. The others wait for it to end, and
+/// fail because of that.
+fn speaks(has: bool, ranks: &dyn Collective) -> Result<()> {
+    let all = ranks.all_gather(&Tensor::scalar(f64::from(u8::from(has))))?;
+    let all = all.iter().map(Tensor::item).collect::<Result<Vec<_>, _>>()?;
+    let speaker = all.iter().position(|&has| has > 0.0).unwrap_or(0);
+    if speaker == ranks.rank() {
+        return Ok(());
+    }
+    ranks.barrier()?;
+    Err(Error::message(format!("rank {speaker} went on where it should have failed")))
 }
 
 /// The first place in a forward pass where a number is NaN or infinite.
@@ -46,11 +64,12 @@ fn source(model: &TrainableDsNet, images: &Tensor) -> Option<String> {
 }
 
 /// Fails where a gradient is NaN or infinite. Backward runs from the last layer to the first, so the layer named is
-/// the last one in the model with such a gradient: where it arose.
-pub(super) fn gradients(grads: &[Gradient]) -> Result<()> {
+/// the last one in the model with such a gradient: where it arose. All ranks have the same gradients; rank 0 says it.
+pub(super) fn gradients(grads: &[Gradient], ranks: &dyn Collective) -> Result<()> {
     match nn::optim::check_finite(grads) {
         Ok(()) => Ok(()),
         Err(NnError::NonFinite { .. }) => {
+            speaks(ranks.rank() == 0, ranks)?;
             let is_bad = |g: &&Gradient| !finite(&g.value);
             let count = grads.iter().filter(is_bad).count();
             let last = grads.iter().rev().find(is_bad).map_or("", |g| g.name.as_str());
@@ -67,7 +86,7 @@ pub(super) fn gradients(grads: &[Gradient]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use nn::Initializer;
+    use nn::{Initializer, state_dict};
     use tensor::DType;
 
     use super::*;
@@ -126,8 +145,8 @@ mod tests {
         assert!(image.contains("the images hold"), "{image}");
         // A refused step moves nothing.
         let before = TrainableDsNet::new(l.model.net.config(), true, &Initializer::new(1)).unwrap();
-        for ((name, a), (_, b)) in parameters(&l.model).iter().zip(parameters(&before)) {
-            assert_eq!(a.value().to_f64_vec().unwrap(), b.value().to_f64_vec().unwrap(), "{name}");
+        for ((name, a), (_, b)) in state_dict(&l.model).into_iter().zip(state_dict(&before)) {
+            assert_eq!(a.to_f64_vec().unwrap(), b.to_f64_vec().unwrap(), "{name}");
         }
     }
 }

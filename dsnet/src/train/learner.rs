@@ -1,9 +1,13 @@
 //! One training step: forward, loss, backward, update. The loop and the benchmark share it.
 
+use std::sync::Arc;
+
 use nn::{
-    Ctx, Initializer,
-    loss::{Criterion, LossSpec},
-    optim::{self, Adam, AdamW, Gradient, Optimizer, Sgd},
+    Collective, Ctx, Initializer, buffers,
+    collective::Solo,
+    loss::{Criterion, LossSpec, LossValue},
+    optim::{self, Adam, AdamW, Optimizer, Sgd},
+    parallel::{self, BUCKET_BYTES},
 };
 use tensor::{Ops, Tensor, rng::Key};
 
@@ -25,6 +29,8 @@ pub struct Learner {
     pub optimizer: Optimizer,
     /// Largest norm of the gradient, where there is a limit.
     pub clip: Option<f64>,
+    /// Who takes each step together: this learner sees its share of a batch.
+    pub ranks: Arc<dyn Collective>,
 }
 
 /// The loss of a step.
@@ -36,6 +42,16 @@ pub struct StepLoss {
     pub pixel: f64,
     /// The semantic encoding loss, where it takes part.
     pub sel: Option<f64>,
+}
+
+impl StepLoss {
+    /// The sum of all ranks' parts.
+    fn sum(part: &LossValue, ranks: &dyn Collective) -> Result<Self> {
+        let mut parts = vec![part.total.tensor().item()?, part.pixel.tensor().item()?];
+        parts.extend(part.sel.as_ref().map(|v| v.tensor().item()).transpose()?);
+        let all = ranks.all_reduce(&Tensor::from_slice(&parts, &[parts.len()])?)?.to_vec::<f64>()?;
+        Ok(Self { total: all[0], pixel: all[1], sel: all.get(2).copied() })
+    }
 }
 
 /// The optimiser that a run asks for.
@@ -78,15 +94,18 @@ impl Learner {
             criterion: loss.build(frequencies)?,
             optimizer: optimizer(kind, lr, 0.0),
             clip: None,
+            ranks: Arc::new(Solo),
         })
     }
 
     /// One step on normalised images `[N, 3, H, W]` and labels `[N, H, W]`: moves the weights, at the base rate times
-    /// `factor`. `key` names the step's random stream.
+    /// `factor`. `key` names the step's random stream. Where several ranks take the step together, these are this rank's
+    /// images; the loss and the update are those of all ranks' images.
     ///
     /// # Errors
     /// Shapes or labels that do not fit; [`Error::NotFinite`] where the loss or a gradient
-    /// is NaN or infinite: the weights are then as before, and the message names the layer.
+    /// is NaN or infinite, whose message names the layer; a rank that is lost or hangs. After any error the model is as
+    /// before.
     pub fn step(&mut self, images: &Tensor, labels: &Tensor, key: Key, factor: f64) -> Result<StepLoss> {
         let (height, width) = (images.dim(2)?, images.dim(3)?);
         if !height.is_multiple_of(STRIDE) || !width.is_multiple_of(STRIDE) {
@@ -94,22 +113,25 @@ impl Learner {
                 "training images of {width}x{height} pixels: both must be multiples of {STRIDE}; set --crop"
             )));
         }
-        let ctx = Ctx::train(key);
+        // A pass moves running statistics before it is known whether the step will be done.
+        let before = buffers(&self.model).into_iter().map(|(_, buffer)| (buffer.value(), buffer));
+        let before: Vec<_> = before.collect();
+        self.try_step(images, labels, key, factor)
+            .inspect_err(|_| before.into_iter().for_each(|(value, buffer)| buffer.set(value)))
+    }
+
+    fn try_step(&mut self, images: &Tensor, labels: &Tensor, key: Key, factor: f64) -> Result<StepLoss> {
+        let ctx = Ctx::train(key).across(self.ranks.clone());
         let (logits, head) = self.model.forward_train(&ctx.input(images.clone()), &ctx)?;
-        let value = self.criterion.forward(&logits, head.as_ref(), labels)?;
+        let value = self.criterion.forward_across(&logits, head.as_ref(), labels, &*self.ranks)?;
         drop((logits, head));
-        let loss = StepLoss {
-            total: value.total.tensor().item()?,
-            pixel: value.pixel.tensor().item()?,
-            sel: value.sel.as_ref().map(|v| v.tensor().item()).transpose()?,
-        };
+        let loss = StepLoss::sum(&value, &*self.ranks)?;
         if !loss.total.is_finite() {
-            return Err(guard::loss(&self.model, images, loss));
+            return Err(guard::loss(&self.model, images, loss, &*self.ranks));
         }
-        let grads = value.total.backward()?;
-        let mut grads: Vec<Gradient> = optim::gradients(&ctx, &grads, &self.model);
+        let mut grads = parallel::backward(&value.total, &ctx, &self.model, BUCKET_BYTES)?;
         drop(ctx);
-        guard::gradients(&grads)?;
+        guard::gradients(&grads, &*self.ranks)?;
         if let Some(max) = self.clip {
             optim::clip_norm(&mut grads, max)?;
         }

@@ -1,23 +1,26 @@
 //! Training: options and what they resolve to, the run folder, the loop.
 
 mod config;
+mod data;
 mod folder;
 mod guard;
 mod learner;
 mod lock;
 mod log;
 mod options;
+mod ranks;
 mod rescue;
 mod run;
 mod values;
 
 pub use config::TrainConfig;
+pub use data::TrainData;
 pub use folder::RunFolder;
 pub(crate) use folder::{LAST, PREVIOUS};
 pub use learner::{Learner, StepLoss};
 use lock::Lock;
 pub use log::{Line, Log};
 pub use options::{OptimizerKind, TrainOptions};
-pub use run::train;
+pub use run::{train, train_on};
 pub(crate) use values::pair as size_pair;
 pub use values::{Crop, Fall, Loss, Scales, Size};

@@ -121,6 +121,12 @@ options! {
     /// Threads that compute; results do not depend on it [default: all cores]
     #[arg(long, value_name = "N", help_heading = "Training")]
     threads: usize,
+    /// Ranks that share each batch, with their part of the threads each; docs/parallel.md [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    ranks: usize,
+    /// Seconds without a sign of life after which a rank is taken to hang [default: 30]
+    #[arg(long, value_name = "SECONDS", help_heading = "Training")]
+    rank_timeout: f64,
 
     /// Run folder [default: a new one below runs/]
     #[arg(long, value_name = "DIR", help_heading = "Run")]

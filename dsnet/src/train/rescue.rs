@@ -3,8 +3,16 @@
 
 use std::path::Path;
 
+use nn::collective::Failure;
+
 use super::RunFolder;
 use crate::{Error, Result, weights::Saved};
+
+/// Whether an error has nothing to do with what this rank has computed.
+fn outside(error: &Error) -> bool {
+    matches!(error, Error::Data(_))
+        || matches!(error.failure(), Some(Failure::Lost { .. } | Failure::Hung { .. }))
+}
 
 /// `error` with a word on what is kept. `state` is where the training stands, `on_disk` whether the last checkpoint is of
 /// this run and whole, `save` writes `state` unless it is on disk.
@@ -30,7 +38,8 @@ pub(super) fn rescue(
             }
             Err(e) => e.during(format!("{message} after step {step} of {total}, but its state is not saved")),
         },
-        Error::Data(_) => {
+        // The state is whole in memory: no step is lost. (For what another rank fails by, that rank speaks.)
+        error if outside(&error) => {
             let kept =
                 save().map_or_else(|e| format!("its state is not saved: {}", e.chain()), |()| saved(&last));
             error.during(format!(

@@ -3,15 +3,16 @@
 
 use std::{sync::Arc, time::Instant};
 
-use datasets::{Augment, Batch, Dataset, Depth, Loader, LoaderOptions, Position};
-use nn::{parameter_count, schedule::Curve, schedule::Schedule};
-use tensor::rng::Key;
+use datasets::{Batch, Dataset, Loader, LoaderOptions, Position, Shard};
+use nn::{Collective, collective::Solo, parameter_count, schedule::Curve, schedule::Schedule};
 
-use super::{Learner, Line, Log, RunFolder, TrainConfig, rescue::rescue};
+use super::{
+    Learner, Line, Log, RunFolder, TrainConfig, TrainData,
+    ranks::{self, Lead},
+    rescue::rescue,
+};
 use crate::{
     Error, Result,
-    data::{class_stats, look_over},
-    eval::evaluate,
     metrics::Scores,
     model::{self, DsNet},
     pictures, spare, stop,
@@ -26,14 +27,31 @@ use crate::{
 /// checkpoint that can not be read or is of another model; [`Error::Stopped`] by a signal. The message says what is saved
 /// and how to go on.
 pub fn train(config: &TrainConfig, folder: &RunFolder) -> Result<()> {
-    let start = Instant::now();
     let folder = folder.clone().locked()?;
-    let mut run = Run::prepare(config, &folder)?;
+    train_on(config, &folder, &TrainData::open(config)?)
+}
+
+/// The same on data that is open already.
+///
+/// # Errors
+/// As [`train`]; a rank that is lost or hangs, by its number.
+pub fn train_on(config: &TrainConfig, folder: &RunFolder, data: &TrainData) -> Result<()> {
+    let folder = folder.clone().locked()?;
+    if config.ranks == 1 {
+        return run(config, &folder, data, Arc::new(Solo));
+    }
+    ranks::run(config, &folder, data, run)
+}
+
+/// The training, as rank 0 leads it.
+fn run(config: &TrainConfig, folder: &RunFolder, data: &TrainData, ranks: Arc<dyn Collective>) -> Result<()> {
+    let start = Instant::now();
+    let mut run = Run::prepare(config, folder, data, ranks)?;
     run.announce();
     let listening = stop::listen()?;
     if let Err(e) = run.epochs() {
         let (state, on_disk) = (run.saved, run.on_disk.is_some());
-        return Err(rescue(e, &folder, &state, on_disk, || run.save()));
+        return Err(rescue(e, folder, &state, on_disk, || run.save()));
     }
     drop(listening);
     run.conclude(start)
@@ -46,6 +64,7 @@ struct Run<'a> {
     loader: Loader,
     val: Arc<dyn Dataset>,
     learner: Learner,
+    lead: Lead,
     info: ModelInfo,
     schedule: Schedule,
     /// Where the training stands.
@@ -56,15 +75,18 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn prepare(config: &'a TrainConfig, folder: &'a RunFolder) -> Result<Self> {
-        let (train, val) = (config.data.open_train()?, config.data.open_val()?);
-        look_over(&*train, Depth::Labels)?;
-        look_over(&*val, Depth::Labels)?;
-        let frequencies = class_stats(&*train)?.frequencies();
+    fn prepare(
+        config: &'a TrainConfig,
+        folder: &'a RunFolder,
+        data: &TrainData,
+        ranks: Arc<dyn Collective>,
+    ) -> Result<Self> {
+        let TrainData { train, val, frequencies } = data.clone();
+        let shard = Shard { rank: ranks.rank(), world: ranks.world() };
         let shape = model::config(&config.model, train.classes().len())?;
         let mut learner = Learner::new(config, &shape, &frequencies)?;
         let info = ModelInfo::new(&config.model, config.data.source, &*train, &frequencies)?;
-        let loader = Loader::new(train, loader_options(config))?;
+        let loader = Loader::new(train, LoaderOptions { shard, ..config.loader_options() })?;
         let total_steps = loader.batches_per_epoch() * config.epochs;
         let mut saved =
             Saved { at: Position::default(), step: 0, total_steps, seed: config.seed, best: None };
@@ -79,9 +101,11 @@ impl<'a> Run<'a> {
         } else if let Some(path) = &config.init {
             weights::start_from(path, &learner.model, &info)?;
         }
+        let lead = Lead::new(ranks);
+        lead.begin(&mut learner, saved.at)?;
         let log = Log::open(&folder.log(), saved.step, saved.at.epoch)?;
         let schedule = Schedule::new(config.schedule.0.clone()).warmup(config.warmup as u64);
-        Ok(Self { config, folder, loader, val, learner, info, schedule, saved, on_disk, log })
+        Ok(Self { config, folder, loader, val, learner, lead, info, schedule, saved, on_disk, log })
     }
 
     fn per_epoch(&self) -> usize {
@@ -99,12 +123,16 @@ impl<'a> Run<'a> {
             data.classes().len(),
             config.loss
         );
+        let workers = match (self.lead.world(), rayon::current_num_threads()) {
+            (1, threads) => format!("{threads} threads"),
+            (ranks, 1) => format!("{ranks} ranks with a thread each"),
+            (ranks, threads) => format!("{ranks} ranks with {threads} threads each"),
+        };
         eprintln!(
-            "{} epochs of {} steps, batch {}, {} threads; run folder {}",
+            "{} epochs of {} steps, batch {}, {workers}; run folder {}",
             config.epochs,
             self.per_epoch(),
             config.batch,
-            rayon::current_num_threads(),
             self.folder.path().display()
         );
         eprintln!("it can be stopped at any moment; to go on: {}", self.folder.resume_command(None));
@@ -137,6 +165,7 @@ impl<'a> Run<'a> {
             progress.note(format!("epoch {}/{epochs}, loss {loss:.4}", batch.position.epoch + 1));
             progress.add(self.config.batch as u64);
             if self.saved.at.batch < per_epoch && self.saved.step.is_multiple_of(self.config.save_every) {
+                self.lead.check(&self.learner)?;
                 self.save()?;
             }
         }
@@ -148,8 +177,8 @@ impl<'a> Run<'a> {
         let per_epoch = self.per_epoch();
         let step = epoch * per_epoch + index;
         let factor = factor(&self.schedule, step, epoch, per_epoch, self.config.epochs);
-        let key = Key::new(self.config.seed, step as u64 + 1);
-        let loss = self.learner.step(&batch.images, &batch.labels, key, factor);
+        self.lead.step(batch.position, factor)?;
+        let loss = self.learner.step(&batch.images, &batch.labels, self.config.key(step), factor);
         let loss = loss.map_err(|e| match e {
             Error::NotFinite(what) => {
                 let last = self.folder.last();
@@ -182,6 +211,7 @@ impl<'a> Run<'a> {
     fn end_epoch(&mut self, start: Instant, progress: &Progress) -> Result<()> {
         let (Position { epoch, .. }, step, epochs) = (self.saved.at, self.saved.step, self.config.epochs);
         let due = (epoch + 1).is_multiple_of(self.config.eval_every) || epoch + 1 == epochs;
+        self.lead.check(&self.learner)?;
         let scores = due.then(|| self.score(&self.learner.model.net)).transpose()?;
         let (miou, loss) = (scores.as_ref().map(|s| s.miou), self.log.mean_loss());
         let best = miou.is_some_and(|m| self.saved.best.is_none_or(|b| m > b));
@@ -202,7 +232,7 @@ impl<'a> Run<'a> {
 
     fn score(&self, net: &DsNet) -> Result<Scores> {
         let progress = Progress::new("evaluating", "images", self.val.len() as u64);
-        let confusion = evaluate(net, &self.val, self.info.normalization(), &progress)?;
+        let confusion = self.lead.score(net, &self.val, self.info.normalization(), &progress)?;
         Ok(Scores::new(&confusion, self.val.classes(), Some(&self.info.gamma)))
     }
 
@@ -224,6 +254,7 @@ impl<'a> Run<'a> {
         let best = self.folder.best();
         let net = weights::load(&best)?.net;
         let scores = self.score(&net)?;
+        self.lead.end()?;
         let normalization = self.info.normalization();
         let samples = self.folder.samples();
         let pictures =
@@ -238,23 +269,6 @@ impl<'a> Run<'a> {
             println!("{pictures} pictures     {}", samples.display());
         }
         Ok(())
-    }
-}
-
-fn loader_options(config: &TrainConfig) -> LoaderOptions {
-    LoaderOptions {
-        batch: config.batch,
-        shuffle: true,
-        drop_last: true,
-        seed: config.seed,
-        workers: config.workers,
-        prefetch: 2,
-        augment: Augment {
-            scale: config.scales.0.clone(),
-            crop: config.crop.0.map(|size| (size.height, size.width)),
-            flip: config.flip,
-        },
-        normalization: None,
     }
 }
 

@@ -36,9 +36,18 @@ struct State {
 impl Progress {
     /// `total` units of work; `what` heads the line ("training"), `unit` is a plural ("images").
     pub fn new(what: impl Into<String>, unit: &'static str, total: u64) -> Self {
-        let what = what.into();
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        let plain = bar.is_hidden();
+        Self::on(ProgressDrawTarget::stderr(), true, what.into(), unit, total)
+    }
+
+    /// Progress that nobody sees: of work that others tell about.
+    pub fn silent() -> Self {
+        Self::on(ProgressDrawTarget::hidden(), false, String::new(), "", 0)
+    }
+
+    /// Where `target` is no terminal, plain lines take the place of the bar if `lines` says so.
+    fn on(target: ProgressDrawTarget, lines: bool, what: String, unit: &'static str, total: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(total), target);
+        let plain = lines && bar.is_hidden();
         let template = format!("{{prefix}} {{bar:24}} {{pos}}/{{len}} {unit} · {{msg}}");
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("━╸─"));

@@ -6,6 +6,8 @@ mod faults;
 mod kills;
 mod mistakes;
 mod program;
+#[cfg(unix)]
+mod ranks;
 mod reports;
 mod resume;
 #[cfg(unix)]

@@ -3,6 +3,7 @@
 use autograd::Var;
 use tensor::{Op, Ops, Tensor, ops};
 
+use super::sync_batch_norm;
 use crate::{Buffer, Ctx, Error, Init, Initializer, Module, Param, Result, Visitor};
 
 /// Batch normalisation over every axis but the channel axis 1 (Ioffe & Szegedy 2015), of `[N, C, H, W]`.
@@ -10,6 +11,8 @@ use crate::{Buffer, Ctx, Error, Init, Initializer, Module, Param, Result, Visito
 /// In training it normalises by the batch's statistics and moves the running ones towards them (the running
 /// variance towards the unbiased estimate, as PyTorch does); in evaluation it normalises by the running ones.
 /// The update of the running statistics is not recorded on the tape.
+///
+/// Where several ranks share the batch ([`Ctx::across`]), the statistics are those of the whole batch.
 #[derive(Debug, Clone)]
 pub struct BatchNorm2d {
     /// γ, `[C]`.
@@ -113,6 +116,12 @@ impl Module for BatchNorm2d {
             let (mean, var) = (Var::new(self.running_mean.value()), Var::new(self.running_var.value()));
             let op = ops::BatchNormApply { eps, relu };
             return Ok(Var::apply1(op.into(), &[x, &mean, &var, &weight, &bias])?);
+        }
+        if ctx.ranks().world() > 1 {
+            let sync_batch_norm::Synced { y, mean, var, count } =
+                sync_batch_norm::forward([x, &weight, &bias], eps, relu, ctx.ranks())?;
+            self.update(&mean, &var, count)?;
+            return Ok(y);
         }
         let outs = Var::apply(Op::from(ops::BatchNorm { eps, relu }), &[x, &weight, &bias])?;
         let [y, mean, var] = &outs[..] else {

@@ -3,7 +3,7 @@
 use autograd::Var;
 use tensor::{Ops, Tensor, ops::Distribution};
 
-use crate::{Ctx, Error, Module, Result, Visitor};
+use crate::{Ctx, Error, Module, Result, Visitor, collective::Share};
 
 /// In training, sets whole channels of `[N, C, …]` to zero with probability `p` and scales the others by
 /// `1/(1 − p)`; in evaluation, does nothing. The mask comes from the context's random stream.
@@ -34,9 +34,12 @@ impl Module for Dropout2d {
             return Err(Error::config("dropout2d", format!("wants [N, C, …], got dims {:?}", x.dims())));
         };
         let mut dims = vec![1; x.dims().len()];
-        (dims[0], dims[1]) = (n, c);
+        // The mask of all ranks' samples, of which each rank takes its part: the same as on one rank.
+        let share = Share::find(n, &**ctx.ranks())?;
+        (dims[0], dims[1]) = (share.total, c);
         let keep = Distribution::Bernoulli { p: 1.0 - self.p };
         let mask = Tensor::random_on(&x.device(), keep, &dims, x.tensor().dtype(), ctx.next_key())?;
+        let mask = if share.total == n { mask } else { mask.narrow(0, share.first, n)? };
         Ok(x.mul(&Var::new(mask.mul_scalar(1.0 / (1.0 - self.p))?))?)
     }
 

@@ -12,6 +12,7 @@ mod pool;
 mod prelu;
 mod sequential;
 mod shuffle;
+mod sync_batch_norm;
 mod upsample;
 
 pub use activation::{LeakyRelu, Relu, Relu6, Sigmoid};

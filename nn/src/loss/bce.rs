@@ -12,9 +12,14 @@ use crate::Result;
 /// # Errors
 /// Where shapes or types do not fit.
 pub fn bce_with_logits(logits: &Var, targets: &Var) -> Result<Var> {
+    Ok(each(logits, targets)?.mean_all()?)
+}
+
+/// The loss of each element.
+pub(super) fn each(logits: &Var, targets: &Var) -> Result<Var> {
     let x = widened(logits)?;
     let t = targets.cast(x.tensor().dtype())?;
-    Ok(x.softplus()?.sub(&x.mul(&t)?)?.mean_all()?)
+    Ok(x.softplus()?.sub(&x.mul(&t)?)?)
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use autograd::Var;
 use tensor::{Ops, Tensor};
 
 use super::{ClassBalance, IGNORE, class_counts, focal::focal_sum};
-use crate::{Error, Result};
+use crate::{
+    Collective, Error, Result,
+    collective::{Solo, sum_numbers},
+};
 
 /// What the summed losses are divided by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,6 +45,14 @@ impl CrossEntropy {
     /// # Errors
     /// Shapes that do not fit; a label that is neither a class nor `ignore`.
     pub fn forward(&self, logits: &Var, labels: &Tensor) -> Result<Var> {
+        self.forward_across(logits, labels, &Solo)
+    }
+
+    /// This rank's part of the loss of all ranks' images: divided by the weights or pixels of all of them.
+    ///
+    /// # Errors
+    /// As [`CrossEntropy::forward`]; a rank that is lost or hangs.
+    pub fn forward_across(&self, logits: &Var, labels: &Tensor, ranks: &dyn Collective) -> Result<Var> {
         let &[_, classes, ..] = logits.dims() else {
             let why = format!("wants logits [N, K, …], got dims {:?}", logits.dims());
             return Err(Error::config("cross_entropy", why));
@@ -61,7 +72,7 @@ impl CrossEntropy {
         };
         let each =
             |image: &Vec<u64>| image.iter().enumerate().map(|(c, &n)| n as f64 * weight(c)).sum::<f64>();
-        let total: f64 = counts.iter().map(each).sum();
+        let total = sum_numbers(&[counts.iter().map(each).sum()], ranks)?[0];
         // No labelled pixel, or weights of 0 only: the sum is 0 already.
         Ok(if total > 0.0 { sum.mul_scalar(1.0 / total)? } else { sum })
     }

@@ -4,7 +4,7 @@ use autograd::Var;
 use tensor::{Op, Ops, Tensor, ops};
 
 use super::{ClassBalance, IGNORE, widened};
-use crate::{Error, Result};
+use crate::{Collective, Error, Result, collective::Solo};
 
 /// `−αᵢ·(1 − p)^γᵢ·ln p` at each labelled pixel of true class `i`, p its softmax probability, averaged over the
 /// labelled pixels. One fused operation with the analytic gradient (Eq. 5).
@@ -32,7 +32,16 @@ impl FocalLoss {
     /// # Errors
     /// Shapes that do not fit; a label that is neither a class nor `ignore`.
     pub fn forward(&self, logits: &Var, labels: &Tensor) -> Result<Var> {
+        self.forward_across(logits, labels, &Solo)
+    }
+
+    /// This rank's part of the loss of all ranks' images: divided by the number of labelled pixels of all of them.
+    ///
+    /// # Errors
+    /// As [`FocalLoss::forward`]; a rank that is lost or hangs.
+    pub fn forward_across(&self, logits: &Var, labels: &Tensor, ranks: &dyn Collective) -> Result<Var> {
         let (sum, count) = focal_sum(logits, labels, &self.balance, self.ignore)?;
+        let count = Var::new(ranks.all_reduce(count.tensor())?);
         // No labelled pixel: 0/1 instead of 0/0.
         let one = count.full_like(1.0, &[])?;
         Ok(sum.div(&count.maximum(&one)?)?)

@@ -1,10 +1,13 @@
 //! The semantic encoding loss (SEL; Eq. 7): which classes are in the image at all.
 
 use autograd::Var;
-use tensor::Tensor;
+use tensor::{Ops, Tensor};
 
-use super::{IGNORE, bce_with_logits, class_presence};
-use crate::{Error, Result};
+use super::{IGNORE, bce, class_presence};
+use crate::{
+    Collective, Error, Result,
+    collective::{Share, Solo},
+};
 
 /// Sigmoid cross entropy of one logit per image and class against "this class occurs in this image", mean over
 /// images and classes. (The full two-sided cross entropy; the printed Eq. 7 shows its positive term only.)
@@ -27,10 +30,23 @@ impl SemanticEncodingLoss {
     /// # Errors
     /// Shapes that do not fit; a label that is neither a class nor `ignore`.
     pub fn forward(&self, logits: &Var, labels: &Tensor) -> Result<Var> {
+        self.forward_across(logits, labels, &Solo)
+    }
+
+    /// This rank's part of the loss of all ranks' images: divided by the number of all of them.
+    ///
+    /// # Errors
+    /// As [`SemanticEncodingLoss::forward`]; a rank that is lost or hangs.
+    pub fn forward_across(&self, logits: &Var, labels: &Tensor, ranks: &dyn Collective) -> Result<Var> {
         match (logits.dims(), labels.dims().first()) {
             (&[n, classes], Some(&images)) if n == images => {
                 let present = class_presence(labels, classes, self.ignore, tensor::DType::F32)?;
-                bce_with_logits(logits, &Var::new(present))
+                let each = bce::each(logits, &Var::new(present))?;
+                if ranks.world() == 1 {
+                    return Ok(each.mean_all()?);
+                }
+                let images = Share::find(images, ranks)?.total;
+                Ok(each.sum_all()?.mul_scalar(1.0 / (images * classes).max(1) as f64)?)
             }
             (dims, _) => {
                 let why = format!("wants logits [N, K] for labels of dims {:?}, got {dims:?}", labels.dims());

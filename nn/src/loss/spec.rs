@@ -6,7 +6,7 @@ use autograd::Var;
 use tensor::{Ops, Tensor};
 
 use super::{ClassBalance, FocalLoss, IGNORE, SemanticEncodingLoss};
-use crate::{Error, Result};
+use crate::{Collective, Error, Result, collective::Solo};
 
 /// The loss of each pixel; all are averaged over the labelled pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +163,22 @@ impl Criterion {
     /// # Errors
     /// Shapes or labels that do not fit; no head where SEL takes part.
     pub fn forward(&self, logits: &Var, head: Option<&Var>, labels: &Tensor) -> Result<LossValue> {
-        let pixel = self.pixel.forward(logits, labels)?;
+        self.forward_across(logits, head, labels, &Solo)
+    }
+
+    /// This rank's part of the loss of all ranks' images: the parts add up to what [`Criterion::forward`] gives for
+    /// all images at once.
+    ///
+    /// # Errors
+    /// As [`Criterion::forward`]; a rank that is lost or hangs.
+    pub fn forward_across(
+        &self,
+        logits: &Var,
+        head: Option<&Var>,
+        labels: &Tensor,
+        ranks: &dyn Collective,
+    ) -> Result<LossValue> {
+        let pixel = self.pixel.forward_across(logits, labels, ranks)?;
         let scaled = if self.spec.pixel_factor == 1.0 {
             pixel.clone()
         } else {
@@ -176,7 +191,7 @@ impl Criterion {
             let why = "SEL wants the logits of the encoding head, and the model gave none";
             return Err(Error::config(format!("loss {}", self.spec), why));
         };
-        let sel = self.sel.forward(head, labels)?;
+        let sel = self.sel.forward_across(head, labels, ranks)?;
         let total = scaled.add(&sel.mul_scalar(self.spec.sel_factor)?)?;
         Ok(LossValue { total, pixel, sel: Some(sel) })
     }

@@ -1,0 +1,50 @@
+//! The side of every rank but rank 0: it does as it is told, on its own part of the data.
+
+use std::sync::Arc;
+
+use datasets::{Loader, LoaderOptions, Position, Shard};
+use nn::{
+    Collective, Initializer,
+    parallel::{broadcast_state, check_replicas},
+};
+
+use super::{lead::begin, order::Order};
+use crate::{
+    Error, Result,
+    eval::evaluate_across,
+    model::{self, DsNet},
+    train::{Learner, TrainConfig, TrainData},
+    ui::Progress,
+};
+
+/// Follows rank 0 until it says that all is done.
+pub(super) fn follow(config: &TrainConfig, data: &TrainData, ranks: Arc<dyn Collective>) -> Result<()> {
+    let shape = model::config(&config.model, data.train.classes().len())?;
+    let mut learner = Learner::new(config, &shape, &data.frequencies)?;
+    let shard = Shard { rank: ranks.rank(), world: ranks.world() };
+    let loader = Loader::new(data.train.clone(), LoaderOptions { shard, ..config.loader_options() })?;
+    let at = begin(&mut learner, Position::default(), &ranks)?;
+    let mut batches = loader.range(at, Position { epoch: config.epochs, batch: 0 })?;
+    loop {
+        match Order::hear(&*ranks)? {
+            Order::Step { at, factor } => {
+                let batch =
+                    batches.next().ok_or_else(|| Error::message("there are no more batches here"))??;
+                if batch.position != at {
+                    let what = format!("rank 0 is at {at:?}, this rank at {:?}", batch.position);
+                    return Err(Error::message(what));
+                }
+                let step = at.epoch * loader.batches_per_epoch() + at.batch;
+                let result = learner.step(&batch.images, &batch.labels, config.key(step), factor);
+                result.map_err(|e| e.during(format!("step {} on {}", step + 1, batch.names.join(", "))))?;
+            }
+            Order::Check => check_replicas(&learner.model, &*ranks)?,
+            Order::Score => {
+                let net = DsNet::new(&shape, &Initializer::new(0))?;
+                broadcast_state(&net, &*ranks)?;
+                evaluate_across(&net, &data.val, data.train.normalization(), &Progress::silent(), &*ranks)?;
+            }
+            Order::End => return Ok(()),
+        }
+    }
+}
