@@ -12,7 +12,6 @@ mod pack;
 mod tests;
 mod weight_gradient;
 mod winograd;
-mod winograd_gradient;
 
 pub(crate) use epilogue::{After, Pointwise};
 pub use epilogue::{Epilogue, Residual};
@@ -24,6 +23,7 @@ use super::simd::buffer::with_scratch;
 use super::simd::{Isa, Scalar};
 use direct::{Job, Plane};
 use pack::PackLayout;
+use winograd::Form;
 
 /// Some channels of an NHWC image.
 #[derive(Clone, Copy, Debug)]
@@ -131,11 +131,11 @@ pub(crate) fn once<T: Scalar>(
             f(&layout, packed);
         });
     };
-    if winograd::pays::<T>(geometry) {
-        with_scratch(weights.len() / 9 * 16, |u| {
-            winograd::transform(direction, weights, u);
-            pack(&winograd::taps(geometry), u, &mut |layout, packed| {
-                run_winograd(geometry, layout, packed, isa, from, epilogue, After::Store, to);
+    if let Some(form) = Form::best::<T>(geometry) {
+        with_scratch(form.transformed_len(weights.len()), |u| {
+            form.transform(direction, weights, u);
+            pack(&form.packing(geometry), u, &mut |layout, packed| {
+                run_winograd(form, geometry, layout, packed, isa, from, epilogue, After::Store, to);
             });
         });
     } else {
@@ -171,17 +171,17 @@ pub(crate) enum Prepared<T: Scalar> {
     /// The direct sum.
     Direct(PackedWeights<T>),
     /// Winograd's tiles.
-    Winograd(PackedWeights<T>),
+    Winograd(Form, PackedWeights<T>),
 }
 
 impl<T: Scalar> Prepared<T> {
     /// Chooses by the geometry; `alone` says that the input channels lie in one image, and that pixels are stored (no labels).
     pub fn new(geometry: &ConvGeometry, direction: Direction, weights: &[T], alone: bool) -> Self {
         assert_eq!(weights.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
-        if alone && winograd::pays::<T>(geometry) {
-            return Self::winograd(geometry, direction, weights);
+        match Form::best::<T>(geometry).filter(|_| alone) {
+            Some(form) => Self::winograd(form, geometry, direction, weights),
+            None => Self::Direct(PackedWeights::new(geometry, direction, weights)),
         }
-        Self::Direct(PackedWeights::new(geometry, direction, weights))
     }
 
     /// As [`run_packed`], for the geometry that the weights were prepared for.
@@ -195,9 +195,10 @@ impl<T: Scalar> Prepared<T> {
     ) {
         match self {
             Self::Direct(weights) => run_packed(geometry, sources, weights, epilogue, after, to),
-            Self::Winograd(weights) => {
+            Self::Winograd(form, weights) => {
                 let [source] = *sources else { unreachable!("prepared for one source") };
                 run_winograd(
+                    *form,
                     geometry,
                     &weights.layout,
                     &weights.data,
@@ -211,15 +212,16 @@ impl<T: Scalar> Prepared<T> {
         }
     }
 
-    /// For [`winograd`], whether it pays or not.
-    fn winograd(geometry: &ConvGeometry, direction: Direction, weights: &[T]) -> Self {
-        let mut u = vec![T::zero(); weights.len() / 9 * 16];
-        winograd::transform(direction, weights, &mut u);
-        Self::Winograd(PackedWeights::new(&winograd::taps(geometry), direction, &u))
+    /// For Winograd's tiles, whether they pay or not.
+    fn winograd(form: Form, geometry: &ConvGeometry, direction: Direction, weights: &[T]) -> Self {
+        let mut u = vec![T::zero(); form.transformed_len(weights.len())];
+        form.transform(direction, weights, &mut u);
+        Self::Winograd(form, PackedWeights::new(&form.packing(geometry), direction, &u))
     }
 }
 
 fn run_winograd<T: Scalar>(
+    form: Form,
     geometry: &ConvGeometry,
     layout: &PackLayout,
     packed: &[T],
@@ -234,6 +236,7 @@ fn run_winograd<T: Scalar>(
         layout,
         packed,
         batch: geometry.batch,
+        form,
         dilation: geometry.dilation[0],
         source,
         size: [geometry.out_h, geometry.out_w],

@@ -6,7 +6,10 @@
 
 use super::geometry::{AxisPhase, ConvGeometry};
 use super::pack::{Direction, PackLayout};
-use super::{is_pointwise, winograd, winograd_gradient};
+use super::{
+    is_pointwise,
+    winograd::{self, Form},
+};
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::{Block, Kernels, MAX_NV, OuterFn, Part, even_split};
 use crate::cpu::simd::{Isa, OuterTile, Scalar};
@@ -34,8 +37,8 @@ pub fn weight_gradient<T: Scalar>(geometry: &ConvGeometry, x: &[T], gy: &[T], gw
     assert_eq!(x.len(), geometry.input_len(), "input does not fit the geometry {geometry:?}");
     assert_eq!(gy.len(), geometry.output_len(), "output gradient does not fit the geometry {geometry:?}");
     assert_eq!(gw.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
-    if winograd::pays::<T>(geometry) {
-        return winograd_gradient::weight_gradient(geometry, x, gy, gw);
+    if Form::best_for_gradient::<T>(geometry).is_some() {
+        return winograd::weight_gradient(geometry, x, gy, gw);
     }
     let mut geometry = *geometry;
     if is_pointwise(&geometry) {

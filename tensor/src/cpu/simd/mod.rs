@@ -24,7 +24,7 @@ use std::time::Instant;
 pub(crate) use micro::{MAX_MR, OuterTile, Tap, Tile};
 pub(crate) use portable::Portable;
 pub use scalar::Scalar;
-pub(crate) use winograd::{GradientTile, InputTile, OutputTile};
+pub(crate) use winograd::{GradientTile, InputTile, MAX_PLANES, OutputTile};
 
 /// An instruction set that the kernels exist for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

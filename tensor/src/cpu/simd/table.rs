@@ -62,12 +62,12 @@ pub(crate) struct Kernels<T: Scalar> {
     pub depthwise: [Heights<TileFn<T>>; MAX_NV],
     /// [`micro::depthwise_gradient`], likewise.
     pub depthwise_gradient: [OuterFn<T>; MAX_NV],
-    /// [`winograd::input`].
-    pub winograd_input: unsafe fn(&InputTile<T>),
+    /// [`winograd::input`] and [`winograd::input4`].
+    pub winograd_input: [unsafe fn(&InputTile<T>); 2],
     /// [`winograd::gradient`].
     pub winograd_gradient: unsafe fn(&GradientTile<T>),
-    /// [`winograd::output`].
-    pub winograd_output: unsafe fn(&OutputTile<T>),
+    /// [`winograd::output`] and [`winograd::output4`].
+    pub winograd_output: [unsafe fn(&OutputTile<T>); 2],
     /// [`micro::peak`].
     pub peak: unsafe fn(usize, T) -> T,
 }
@@ -184,6 +184,17 @@ macro_rules! instances {
             /// # Safety
             /// As for the loop it instantiates, with its instruction set available.
             $(#[$feature])?
+            pub unsafe fn winograd_input4<T: Scalar>(a: &InputTile<T>)
+            where
+                $simd: Simd<T>,
+            {
+                // SAFETY: the features are enabled here; the rest is the caller's promise.
+                unsafe { winograd::input4::<$simd, T>(a) }
+            }
+
+            /// # Safety
+            /// As for the loop it instantiates, with its instruction set available.
+            $(#[$feature])?
             pub unsafe fn winograd_gradient<T: Scalar>(a: &GradientTile<T>)
             where
                 $simd: Simd<T>,
@@ -201,6 +212,17 @@ macro_rules! instances {
             {
                 // SAFETY: the features are enabled here; the rest is the caller's promise.
                 unsafe { winograd::output::<$simd, T>(a) }
+            }
+
+            /// # Safety
+            /// As for the loop it instantiates, with its instruction set available.
+            $(#[$feature])?
+            pub unsafe fn winograd_output4<T: Scalar>(a: &OutputTile<T>)
+            where
+                $simd: Simd<T>,
+            {
+                // SAFETY: the features are enabled here; the rest is the caller's promise.
+                unsafe { winograd::output4::<$simd, T>(a) }
             }
 
             /// # Safety
@@ -257,9 +279,9 @@ macro_rules! kernels {
                 $m::depthwise_gradient::<$t, 2>,
                 $m::depthwise_gradient::<$t, 3>,
             ],
-            winograd_input: $m::winograd_input::<$t>,
+            winograd_input: [$m::winograd_input::<$t>, $m::winograd_input4::<$t>],
             winograd_gradient: $m::winograd_gradient::<$t>,
-            winograd_output: $m::winograd_output::<$t>,
+            winograd_output: [$m::winograd_output::<$t>, $m::winograd_output4::<$t>],
             peak: $m::peak::<$t>,
         }
     };

@@ -1,34 +1,39 @@
-//! The transforms of Winograd's convolution F(2×2, 3×3) (Lavin & Gray 2016), for one tile and all of its channels: of
-//! inputs, of sums to results, and of the results' gradients for the gradient of the weights.
+//! The transforms of Winograd's convolutions F(2×2, 3×3) and F(4×4, 3×3) (Lavin & Gray 2016), for one tile and all of its
+//! channels: of inputs, of sums to results, and of the results' gradients for the gradient of the weights.
 //!
-//! Four outputs of a 3×3 filter take 16 products of transformed values instead of 36. With `d` the 4×4 inputs of a tile,
-//! `V = Bᵀ d B`; after the products are summed over channels, `Y = Aᵀ M A`:
+//! The 2×2 (4×4) results of a 3×3 filter take 16 (36) products of transformed values instead of 36 (144). With `d` the inputs
+//! of a tile, `V = Bᵀ d B`; after the products are summed over channels, `Y = Aᵀ M A`:
 //!
 //! ```text
-//!      1  0 −1  0
-//! Bᵀ = 0  1  1  0      Aᵀ = 1  1  1  0
-//!      0 −1  1  0           0  1 −1 −1
-//!      0  1  0 −1
+//!      1  0 −1  0                                     4  0 −5  0  1  0
+//! Bᵀ = 0  1  1  0                                     0 −4 −4  1  1  0          1  1  1  1  1  0
+//!      0 −1  1  0      Aᵀ = 1  1  1  0           Bᵀ = 0  4 −4 −1  1  0     Aᵀ = 0  1 −1  2 −2  0
+//!      0  1  0 −1           0  1 −1 −1                0 −2 −1  2  1  0          0  1  1  4  4  0
+//!                                                     0  2 −1 −2  1  0          0  1 −1  8 −8  1
+//!                                                     0  4  0 −5  0  1
 //! ```
 
 use super::micro::each;
 use super::{Scalar, Simd};
 
-/// Arguments of [`input`].
+/// Most transformed values of a tile.
+pub(crate) const MAX_PLANES: usize = 36;
+
+/// Arguments of [`input`] and [`input4`].
 pub(crate) struct InputTile<T> {
-    /// First channel of each of the 4×4 pixels, row by row.
-    pub pixels: [*const T; 16],
+    /// First channel of each of the 4×4 or 6×6 pixels, row by row.
+    pub pixels: [*const T; MAX_PLANES],
     /// Channels, a multiple of the vector's length.
     pub channels: usize,
-    /// First of the 16 transformed values.
+    /// First of the transformed values.
     pub v: *mut T,
     /// Elements between them.
     pub v_step: usize,
 }
 
-/// Arguments of [`output`].
+/// Arguments of [`output`] and [`output4`].
 pub(crate) struct OutputTile<T> {
-    /// First of the 16 sums.
+    /// First of the sums.
     pub m: *const T,
     /// Elements between them.
     pub m_step: usize,
@@ -38,8 +43,8 @@ pub(crate) struct OutputTile<T> {
     pub bias: *const T,
     /// Clamp below at zero.
     pub relu: bool,
-    /// First channel of each of the 2×2 results.
-    pub y: [*mut T; 4],
+    /// First channel of each of the 2×2 or 4×4 results.
+    pub y: [*mut T; 16],
 }
 
 /// Arguments of [`gradient`].
@@ -54,10 +59,10 @@ pub(crate) struct GradientTile<T> {
     pub v_step: usize,
 }
 
-/// `Bᵀ d B` for each channel.
+/// `Bᵀ d B` for each channel, of F(2×2).
 ///
 /// # Safety
-/// Pointers are valid for the channels, `v` for 16 rows of them; the instruction set of `S` is available.
+/// Pointers are valid for the channels, `v` for a row of them for each value; the instruction set of `S` is available.
 #[inline(always)]
 pub(crate) unsafe fn input<S: Simd<T>, T: Scalar>(a: &InputTile<T>) {
     // SAFETY: as promised by the caller.
@@ -120,7 +125,7 @@ pub(crate) unsafe fn gradient<S: Simd<T>, T: Scalar>(a: &GradientTile<T>) {
     }
 }
 
-/// `relu(Aᵀ M A + bias)` for each channel.
+/// `relu(Aᵀ M A + bias)` for each channel, of F(2×2).
 ///
 /// # Safety
 /// As for [`input`].
@@ -150,6 +155,98 @@ pub(crate) unsafe fn output<S: Simd<T>, T: Scalar>(a: &OutputTile<T>) {
                 }
                 S::store(a.y[2 * i].add(c), first);
                 S::store(a.y[2 * i + 1].add(c), second);
+            });
+            c += S::LANES;
+        }
+    }
+}
+
+/// `Bᵀ d B` for each channel, of F(4×4).
+///
+/// # Safety
+/// As for [`input`].
+#[inline(always)]
+pub(crate) unsafe fn input4<S: Simd<T>, T: Scalar>(a: &InputTile<T>) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let two = S::splat(T::one() + T::one());
+        let (four, minus4) = (S::add(two, two), S::sub(S::splat(T::zero()), S::add(two, two)));
+        let minus5 = S::sub(minus4, S::splat(T::one()));
+        // One axis of the transform.
+        macro_rules! axis {
+            ($d:expr) => {{
+                let d: [S::V; 6] = $d;
+                let (a, b) = (S::fma(d[2], minus4, d[4]), S::fma(d[1], minus4, d[3]));
+                let (c, e) = (S::sub(d[4], d[2]), S::sub(d[3], d[1]));
+                let e = S::add(e, e);
+                [
+                    S::fma(d[0], four, S::fma(d[2], minus5, d[4])),
+                    S::add(a, b),
+                    S::sub(a, b),
+                    S::add(c, e),
+                    S::sub(c, e),
+                    S::fma(d[1], four, S::fma(d[3], minus5, d[5])),
+                ]
+            }};
+        }
+        let mut c = 0;
+        while c < a.channels {
+            let mut t = [[two; 6]; 6];
+            each!(j < 6 => {
+                let at = |i: usize| S::load(a.pixels[6 * i + j].add(c));
+                t[j] = axis!([at(0), at(1), at(2), at(3), at(4), at(5)]);
+            });
+            let v = a.v.add(c);
+            each!(i < 6 => {
+                let row = axis!([t[0][i], t[1][i], t[2][i], t[3][i], t[4][i], t[5][i]]);
+                let v = v.add(6 * i * a.v_step);
+                each!(j < 6 => { S::store(v.add(j * a.v_step), row[j]) });
+            });
+            c += S::LANES;
+        }
+    }
+}
+
+/// `relu(Aᵀ M A + bias)` for each channel, of F(4×4).
+///
+/// # Safety
+/// As for [`input`].
+#[inline(always)]
+pub(crate) unsafe fn output4<S: Simd<T>, T: Scalar>(a: &OutputTile<T>) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let zero = S::splat(T::zero());
+        let two = S::splat(T::one() + T::one());
+        let (four, eight) = (S::add(two, two), S::add(S::add(two, two), S::add(two, two)));
+        // One axis of the transform.
+        macro_rules! axis {
+            ($m:expr) => {{
+                let m: [S::V; 6] = $m;
+                let (s, u) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
+                let (v, w) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
+                [
+                    S::add(S::add(m[0], s), v),
+                    S::fma(w, two, u),
+                    S::fma(v, four, s),
+                    S::add(S::fma(w, eight, u), m[5]),
+                ]
+            }};
+        }
+        let mut c = 0;
+        while c < a.channels {
+            let m = a.m.add(c);
+            let mut t = [[zero; 4]; 6];
+            each!(j < 6 => {
+                let at = |i: usize| S::load(m.add((6 * i + j) * a.m_step));
+                t[j] = axis!([at(0), at(1), at(2), at(3), at(4), at(5)]);
+            });
+            let bias = if a.bias.is_null() { zero } else { S::load(a.bias.add(c)) };
+            each!(i < 4 => {
+                let row = axis!([t[0][i], t[1][i], t[2][i], t[3][i], t[4][i], t[5][i]]);
+                each!(j < 4 => {
+                    let sum = S::add(row[j], bias);
+                    S::store(a.y[4 * i + j].add(c), if a.relu { S::relu(sum) } else { sum });
+                });
             });
             c += S::LANES;
         }

@@ -1,13 +1,13 @@
-//! The weight gradient of what [`super::winograd`] computes, by the same tiles: `dU = Σ (Bᵀ d B) ⊙ (A g Aᵀ)` over all tiles,
+//! The weight gradient of a convolution by the tiles of F(2×2, 3×3): `dU = Σ (Bᵀ d B) ⊙ (A g Aᵀ)` over all tiles,
 //! 16 products where the plain sum takes 36, then `dw = Gᵀ dU G` once.
 //!
 //! As in the plain sum, the rows of tiles are cut into parts by geometry alone, each part adds up its own copy, and the copies
 //! are added in order.
 
-use super::pack::{Direction, PackLayout};
-use super::weight_gradient::add_copies;
-use super::winograd::{Grid, STRIP, taps};
-use super::{ConvGeometry, Source};
+use super::{Form, Grid, STRIP};
+use crate::cpu::conv::pack::{Direction, PackLayout};
+use crate::cpu::conv::weight_gradient::add_copies;
+use crate::cpu::conv::{ConvGeometry, Source};
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::Kernels;
 use crate::cpu::simd::{GradientTile, Isa, OuterTile, Scalar};
@@ -16,11 +16,11 @@ use rayon::prelude::*;
 /// Most parts: each costs a copy of the 16 planes.
 const MAX_PARTS: usize = 8;
 
-/// Gradient of a convolution for which [`super::winograd::pays`], as [`super::weight_gradient`].
-pub(super) fn weight_gradient<T: Scalar>(g: &ConvGeometry, x: &[T], gy: &[T], gw: &mut [T]) {
+/// As [`crate::cpu::conv::weight_gradient`], for a convolution that has this form.
+pub(crate) fn weight_gradient<T: Scalar>(g: &ConvGeometry, x: &[T], gy: &[T], gw: &mut [T]) {
     let kernels = T::kernels(Isa::current());
-    let layout = PackLayout::new(kernels, &taps(g), Direction::Forward);
-    let grid = Grid { size: [g.out_h, g.out_w], dilation: g.dilation[0] };
+    let layout = PackLayout::new(kernels, &Form::Two.packing(g), Direction::Forward);
+    let grid = Grid { form: Form::Two, size: [g.out_h, g.out_w], dilation: g.dilation[0] };
     let (rows, columns) = (grid.starts(0), grid.starts(1));
     let lines = g.batch * rows.len();
     let (parts, len) = (lines.clamp(1, MAX_PARTS), layout.len());
@@ -87,7 +87,7 @@ impl<T: Scalar> Sum<'_, T> {
 
     /// `A g Aᵀ` of a strip of tiles.
     fn gradients(&self, image: usize, row: usize, columns: &[usize], zeros: &[T], v: &mut [T]) {
-        let (Grid { size: [h, w], dilation }, k) = (self.grid, self.layout.channels);
+        let (Grid { size: [h, w], dilation, .. }, k) = (self.grid, self.layout.channels);
         assert!(v.len() >= 16 * columns.len() * k && zeros.len() >= k);
         for (t, &column) in columns.iter().enumerate() {
             let pixels = std::array::from_fn(|i| {
