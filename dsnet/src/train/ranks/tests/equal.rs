@@ -13,7 +13,7 @@ use tensor::{DType, Ops, Tensor, ops::Distribution, rng::Key};
 use crate::{
     Result,
     model::{self, TrainableDsNet},
-    train::{Learner, StepLoss},
+    train::Learner,
 };
 
 const CLASSES: usize = 5;
@@ -64,7 +64,7 @@ fn batch(n: usize, dtype: DType, number: u64) -> Result<(Tensor, Tensor)> {
 /// The losses of some steps, and by how much each parameter and running statistic has moved.
 #[derive(PartialEq)]
 struct Moved {
-    losses: Vec<StepLoss>,
+    losses: Vec<f64>,
     state: Vec<(String, Vec<f64>)>,
 }
 
@@ -77,7 +77,7 @@ fn steps(setting: Setting, ranks: &Arc<dyn Collective>, cut: impl Fn(usize) -> S
         let (images, labels) = batch(n, setting.dtype, step as u64)?;
         let Share { first, len, .. } = cut(n);
         let (images, labels) = (images.narrow(0, first, len)?, labels.narrow(0, first, len)?);
-        losses.push(learner.step(&images, &labels, Key::new(1, step as u64), 0.9)?);
+        losses.push(learner.step(&images, &labels, Key::new(1, step as u64), 0.9)?.total);
     }
     let after = state_dict(&learner.model).into_iter().zip(before);
     let state = after.map(|((name, after), (_, before))| Ok((name, after.sub(&before)?.to_f64_vec()?)));
@@ -112,7 +112,7 @@ fn together(setting: Setting, world: usize) -> Moved {
 /// move of all parameters together.
 fn apart(a: &Moved, b: &Moved) -> [f64; 3] {
     let losses = a.losses.iter().zip(&b.losses);
-    let loss = losses.map(|(a, b)| ((a.total - b.total) / a.total).abs()).fold(0.0, f64::max);
+    let loss = losses.map(|(a, b)| ((a - b) / a).abs()).fold(0.0, f64::max);
     let (mut worst, mut off, mut way) = (0_f64, vec![], vec![]);
     for ((name, a), (_, b)) in a.state.iter().zip(&b.state) {
         let (d, moved) = (norm(a.iter().zip(b).map(|(a, b)| a - b)), norm(a.iter().copied()));
