@@ -30,7 +30,7 @@ pub(super) struct CpuPlan {
 /// A node as it is run.
 enum Prepared {
     /// A convolution in f32 by the fused kernel.
-    Conv(PreparedConv),
+    Conv(Box<PreparedConv>),
     /// A 2×2 max pool in f32, straight from its runs of channels.
     Pool,
     /// Channels copied together.
@@ -51,7 +51,7 @@ impl CpuPlan {
             let float = |runs: &[Run]| runs.iter().all(|run| graph.meta(run.value).dtype == DType::F32);
             Ok(match &node.step {
                 Step::Conv(conv) if float(&conv.sources) => {
-                    Prepared::Conv(PreparedConv::new(graph, conv, node.outs[0])?)
+                    Prepared::Conv(Box::new(PreparedConv::new(graph, conv, node.outs[0])?))
                 }
                 Step::Pool(pool) if float(&pool.sources) && pool::fits(graph, pool) => Prepared::Pool,
                 Step::Collect(runs) if float(runs) => Prepared::Collect,

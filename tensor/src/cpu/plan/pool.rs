@@ -124,7 +124,10 @@ vectorized! {
                     }
                 )*};
             }
-            blocks!(16 8 4 1);
+            blocks!(16 8 4 2);
+            if done < s.len {
+                best::<T, 1>(taps, done, y, index);
+            }
         }
     }
 

@@ -221,7 +221,7 @@ impl Dissolve<'_> {
         };
         let Step::Conv(conv) = &self.graph.nodes[at].step else { return Ok(false) };
         let mut conv = conv.clone();
-        if conv.kind.groups() != 1 || !matches!(conv.residual, None) || conv.tail.is_some() || conv.labels {
+        if conv.kind.groups() != 1 || conv.residual.is_some() || conv.tail.is_some() || conv.labels {
             return Ok(false);
         }
         self.reorder_result(&mut conv, order)?;
