@@ -98,6 +98,16 @@ impl Geometry {
         self.window.out
     }
 
+    /// Width and height after resizing, before the window is cut out.
+    pub fn scaled(&self) -> (usize, usize) {
+        self.window.scaled
+    }
+
+    /// Left and top of the window in the resized sample, not yet mirrored; negative where it begins in the padding.
+    pub fn origin(&self) -> (isize, isize) {
+        self.window.origin
+    }
+
     /// Whether left and right are exchanged.
     pub fn flipped(&self) -> bool {
         self.window.flip

@@ -30,6 +30,17 @@ pub struct Position {
     pub batch: usize,
 }
 
+/// A sample as training sees it, not yet normalised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Augmented {
+    /// Image and labels.
+    pub sample: Sample,
+    /// What was done to them.
+    pub geometry: Geometry,
+    /// Width and height before that.
+    pub original: (usize, usize),
+}
+
 /// How samples become batches.
 #[derive(Debug, Clone)]
 pub struct LoaderOptions {
@@ -164,16 +175,15 @@ impl Loader {
         Ok(batches)
     }
 
-    /// Sample `index` as training sees it in `epoch`: augmented, not yet normalised; and what was done to it.
-    pub fn sample(&self, epoch: usize, index: usize) -> Result<(Sample, Geometry)> {
+    /// Sample `index` as training sees it in `epoch`.
+    pub fn sample(&self, epoch: usize, index: usize) -> Result<Augmented> {
         let o = &*self.options;
-        let sample = self.dataset.load(index)?;
-        let geometry = o.augment.draw(o.seed, epoch, index, sample.image.size());
-        if geometry.is_identity(sample.image.size()) {
-            return Ok((sample, geometry));
-        }
+        let whole = self.dataset.load(index)?;
+        let original = whole.image.size();
+        let geometry = o.augment.draw(o.seed, epoch, index, original);
         let norm = o.normalization.unwrap_or_else(|| self.dataset.normalization());
-        Ok((geometry.apply(&sample, &norm), geometry))
+        let sample = if geometry.is_identity(original) { whole } else { geometry.apply(&whole, &norm) };
+        Ok(Augmented { sample, geometry, original })
     }
 
     fn work(
@@ -217,14 +227,14 @@ impl Loader {
         let all = &order[start..(start + o.batch).min(order.len())];
         let indices = all[o.shard.part(all.len())].to_vec();
         if indices.is_empty() {
-            return Batch::empty(self.sample(position.epoch, all[0])?.0.image.size(), position);
+            return Batch::empty(self.sample(position.epoch, all[0])?.sample.image.size(), position);
         }
         let mut samples: Vec<Sample> = Vec::with_capacity(indices.len());
         for &index in &indices {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            samples.push(self.sample(position.epoch, index)?.0);
+            samples.push(self.sample(position.epoch, index)?.sample);
         }
         let names = indices.iter().map(|&i| self.dataset.name(i).to_owned()).collect();
         Batch::collate(&samples, names, indices, &norm, position)

@@ -19,7 +19,7 @@ use crate::png::{self, Header};
 pub const MAX_PIXELS: u64 = 1 << 27;
 
 /// The largest picture file that is read, in bytes.
-const MAX_BYTES: u64 = 1 << 30;
+pub const MAX_BYTES: u64 = 1 << 30;
 
 /// The largest size of what a PNG holds besides pixels, unpacked: colour profiles, texts. In bytes.
 const MAX_EXTRAS: u64 = 64 << 20;
@@ -215,5 +215,21 @@ impl Image {
     pub fn read(path: impl AsRef<Path>) -> Result<Image> {
         let path = path.as_ref();
         decode_image(path, &read_bytes(path)?)
+    }
+
+    /// As [`Image::read`], of a file held in memory; `name` stands for its path in messages.
+    pub fn decode(name: impl AsRef<Path>, bytes: &[u8]) -> Result<Image> {
+        decode_image(name.as_ref(), bytes)
+    }
+}
+
+impl LabelMap {
+    /// Reads train ids below `classes`, and 255, from an 8-bit grey PNG as [`LabelMap::save_png`] writes it.
+    ///
+    /// Errors name the file, and the pixel where an id is none of these.
+    pub fn read_train_ids(path: impl AsRef<Path>, classes: usize) -> Result<LabelMap> {
+        let path = path.as_ref();
+        let table = std::array::from_fn(|id| (id < classes || id == 255).then_some(id as u8));
+        decode_labels(path, &read_bytes(path)?, &table, "the train ids of the classes, and 255 for none")
     }
 }

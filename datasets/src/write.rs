@@ -4,6 +4,7 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
@@ -31,34 +32,46 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
-fn encode(
-    path: &Path,
-    data: &[u8],
-    width: usize,
-    height: usize,
-    color: ExtendedColorType,
-) -> Result<Vec<u8>> {
+fn encode(data: &[u8], width: usize, height: usize, color: ExtendedColorType) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
         .write_image(data, width as u32, height as u32, color)
-        .map_err(|e| Error::decode(path, format!("cannot encode as PNG: {e}")))?;
+        .map_err(|e| Error::Options(format!("a picture of {width}x{height} cannot become a PNG: {e}")))?;
     Ok(bytes.into_inner())
 }
 
 impl Image {
+    /// The image as an 8-bit RGB PNG file in memory.
+    pub fn to_png(&self) -> Result<Vec<u8>> {
+        encode(self.data(), self.width(), self.height(), ExtendedColorType::Rgb8)
+    }
+
+    /// The image as a JPEG file in memory, `quality` from 1 to 100.
+    pub fn to_jpeg(&self, quality: u8) -> Result<Vec<u8>> {
+        let (width, height) = self.size();
+        let mut bytes = Cursor::new(Vec::new());
+        JpegEncoder::new_with_quality(&mut bytes, quality)
+            .write_image(self.data(), width as u32, height as u32, ExtendedColorType::Rgb8)
+            .map_err(|e| {
+                Error::Options(format!("a picture of {width}x{height} cannot become a JPEG: {e}"))
+            })?;
+        Ok(bytes.into_inner())
+    }
+
     /// Writes the image as 8-bit RGB PNG: to a temporary file first, then renamed to `path`.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let bytes = encode(path, self.data(), self.width(), self.height(), ExtendedColorType::Rgb8)?;
-        write_atomic(path, &bytes)
+        write_atomic(path.as_ref(), &self.to_png()?)
     }
 }
 
 impl LabelMap {
+    /// The values as an 8-bit grey PNG file in memory.
+    pub fn to_png(&self) -> Result<Vec<u8>> {
+        encode(self.data(), self.width(), self.height(), ExtendedColorType::L8)
+    }
+
     /// Writes the values as 8-bit grey PNG: to a temporary file first, then renamed to `path`.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let bytes = encode(path, self.data(), self.width(), self.height(), ExtendedColorType::L8)?;
-        write_atomic(path, &bytes)
+        write_atomic(path.as_ref(), &self.to_png()?)
     }
 }

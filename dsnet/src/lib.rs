@@ -6,7 +6,10 @@
 //! | [`model`] | the network and its sizes |
 //! | [`data`] | which dataset a command works on |
 //! | [`train`] | settings, run folder, training loop |
+//! | [`browse`] | looking at training samples |
 //! | [`infer`], [`eval`], [`predict`], [`pictures`] | running a trained model |
+//! | [`report`] | pages and figures made from runs |
+//! | [`tensorboard`] | a run's numbers as TensorBoard events |
 //! | [`metrics`] | confusion matrix and scores |
 //! | [`mod@bench`], [`summary`] | what a model costs |
 //! | [`ui`] | progress and tables |
@@ -14,6 +17,7 @@
 //! | [`cli`] | the command line |
 
 pub mod bench;
+pub mod browse;
 pub mod cli;
 pub mod compile;
 pub mod data;
@@ -24,9 +28,11 @@ pub mod metrics;
 pub mod model;
 pub mod pictures;
 pub mod predict;
+pub mod report;
 mod spare;
 pub mod stop;
 pub mod summary;
+pub mod tensorboard;
 pub mod train;
 pub mod ui;
 pub mod weights;

@@ -6,8 +6,9 @@ use std::{
 };
 
 use datasets::{Classes, Image, LabelMap, Normalization, render};
+use nn::checkpoint::write_atomically;
 
-use crate::{Error, Result, infer::Predictor, pictures::OPACITY};
+use crate::{Error, Result, infer::Predictor, pictures::OPACITY, weights::Trained};
 
 /// What is written for each picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Form {
     LabelIds,
     /// Class colours alone.
     Color,
+    /// The picture and, to its right, class colours over it: frames of a video to look at.
+    Strip,
 }
 
 impl Form {
@@ -27,7 +30,19 @@ impl Form {
             Form::Overlay => "_overlay.png",
             Form::LabelIds => "_labelIds.png",
             Form::Color => "_color.png",
+            Form::Strip => "_strip.png",
         }
+    }
+
+    /// The result as a PNG file in memory.
+    fn png(self, image: &Image, found: &LabelMap, classes: &Classes) -> Result<Vec<u8>> {
+        let overlay = || render::overlay(image, found, classes, OPACITY);
+        Ok(match self {
+            Form::Overlay => overlay()?.to_png()?,
+            Form::LabelIds => render::label_ids(found, classes)?.to_png()?,
+            Form::Color => render::colorize(found, classes).to_png()?,
+            Form::Strip => render::side_by_side(&[image, &overlay()?], 4)?.to_png()?,
+        })
     }
 }
 
@@ -94,38 +109,51 @@ fn walk(folder: &Path, below: &Path, jobs: &mut Vec<Job>) -> Result<()> {
     Ok(())
 }
 
-/// Segments one picture of any size and writes its results below `out`; returns their paths.
-///
-/// # Errors
-/// Where the picture can not be read or a result not be written.
-pub fn predict(
-    model: &Predictor<'_>,
-    job: &Job,
-    classes: &Classes,
-    normalization: &Normalization,
-    out: &Path,
-    forms: &[Form],
-) -> Result<Vec<PathBuf>> {
-    let image = Image::read(&job.input)?;
-    let found = model.segment(&image, normalization)?;
-    let mut written = Vec::with_capacity(forms.len());
-    for &form in forms {
-        let mut name = out.join(&job.stem).into_os_string();
-        name.push(form.suffix());
-        let path = PathBuf::from(name);
-        write(&image, &found, classes, form, &path)?;
-        written.push(path);
-    }
-    Ok(written)
+/// A model with what it needs to read pictures and to draw what it finds.
+pub struct Segmenter<'a> {
+    predictor: Predictor<'a>,
+    classes: Classes,
+    normalization: Normalization,
 }
 
-fn write(image: &Image, found: &LabelMap, classes: &Classes, form: Form, path: &Path) -> Result<()> {
-    match form {
-        Form::Overlay => render::overlay(image, found, classes, OPACITY)?.save_png(path)?,
-        Form::LabelIds => render::label_ids(found, classes)?.save_png(path)?,
-        Form::Color => render::colorize(found, classes).save_png(path)?,
+impl<'a> Segmenter<'a> {
+    /// Of a model read from a checkpoint.
+    ///
+    /// # Errors
+    /// Where its labelling scheme is not known here.
+    pub fn new(trained: &'a Trained) -> Result<Self> {
+        let (classes, normalization) = (trained.info.classes()?, trained.info.normalization());
+        Ok(Self { predictor: Predictor::new(&trained.net), classes, normalization })
     }
-    Ok(())
+
+    /// Segments one picture of any size and writes its results below `out`; returns their paths.
+    ///
+    /// # Errors
+    /// Where the picture can not be read or a result not be written.
+    pub fn file(&self, job: &Job, out: &Path, forms: &[Form]) -> Result<Vec<PathBuf>> {
+        let results = self.results(&Image::read(&job.input)?, forms)?;
+        let mut written = Vec::with_capacity(forms.len());
+        for (form, png) in forms.iter().zip(results) {
+            let mut name = out.join(&job.stem).into_os_string();
+            name.push(form.suffix());
+            let path = PathBuf::from(name);
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).map_err(|e| Error::io("make the folder", folder, e))?;
+            }
+            write_atomically(&path, &png)?;
+            written.push(path);
+        }
+        Ok(written)
+    }
+
+    /// Segments a picture of any size: one PNG file for each form.
+    ///
+    /// # Errors
+    /// Where the model or a drawing fails.
+    pub fn results(&self, image: &Image, forms: &[Form]) -> Result<Vec<Vec<u8>>> {
+        let found = self.predictor.segment(image, &self.normalization)?;
+        forms.iter().map(|form| form.png(image, &found, &self.classes)).collect()
+    }
 }
 
 #[cfg(test)]

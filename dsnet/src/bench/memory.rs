@@ -1,9 +1,9 @@
 //! How much memory the program needed.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Highest use of memory, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     /// By tensors, since the measurement began.
     pub peak_tensor_bytes: usize,

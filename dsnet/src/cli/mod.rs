@@ -1,9 +1,13 @@
 //! The command line: what can be asked, and who answers.
 
 mod bench;
+mod browse;
+mod compare;
 mod doctor;
 mod eval;
+mod plot;
 mod predict;
+mod report;
 mod stats;
 mod summary;
 mod train;
@@ -30,6 +34,14 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Segment pictures from files and folders
     Predict(predict::PredictArgs),
+    /// Write the report of a run, finished or not: curves, scores, samples, time, as one HTML file
+    Report(report::ReportArgs),
+    /// Put several runs into one report
+    Compare(compare::CompareArgs),
+    /// Draw the paper's figures as SVG: class frequencies, loss slope, curves, panels
+    Plot(Box<plot::PlotArgs>),
+    /// Show training samples with their labels, augmented as training sees them, as one HTML file
+    Browse(Box<browse::BrowseArgs>),
     /// Measure time and memory of inference, or of a training step
     Bench(bench::BenchArgs),
     /// List a model's layers with shapes, parameters and cost
@@ -113,6 +125,10 @@ fn run(command: Command) -> Result<()> {
         Command::Train(args) => args.run(),
         Command::Eval(args) => args.run(),
         Command::Predict(args) => args.run(),
+        Command::Report(args) => args.run(),
+        Command::Compare(args) => args.run(),
+        Command::Plot(args) => args.run(),
+        Command::Browse(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Summary(args) => args.run(),
         Command::Stats(args) => args.run(),

@@ -1,30 +1,39 @@
 //! `dsnet predict`.
 
-use std::path::PathBuf;
+use std::{
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
+use datasets::{Image, MAX_BYTES};
 
 use super::ThreadArgs;
 use crate::{
-    Result,
-    infer::Predictor,
-    predict::{Form, jobs, predict},
+    Error, Result,
+    predict::{Form, Segmenter, jobs},
     ui::Progress,
     weights,
 };
 
 /// Options of `dsnet predict`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+  dsnet predict --weights best.safetensors photo.jpg frames/ --out out --strip
+  dsnet predict --weights best.safetensors - < photo.jpg > overlay.png
+
+One picture and one form may go to standard output: --out -, which is the default where the picture comes from
+standard input.")]
 pub struct PredictArgs {
     /// Checkpoint of a trained model
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// Pictures (PNG or JPEG, any size), or folders of them
+    /// Pictures (PNG or JPEG, any size), or folders of them; - for one picture from standard input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// Folder for the results
+    /// Folder for the results; - for standard output
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    out: Option<PathBuf>,
     /// Write class colours over the picture (the default)
     #[arg(long)]
     overlay: bool,
@@ -34,30 +43,91 @@ pub struct PredictArgs {
     /// Write class colours alone
     #[arg(long)]
     color: bool,
+    /// Write the picture with the overlay at its right, as frames of a video
+    #[arg(long)]
+    strip: bool,
     #[command(flatten)]
     threads: ThreadArgs,
 }
 
+/// What stands for standard input and output.
+fn is_dash(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+fn standard_input() -> Result<Image> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|e| Error::io("read", "standard input", e))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Error::message(format!(
+            "standard input has more than the {MAX_BYTES} bytes of a picture file"
+        )));
+    }
+    if bytes.is_empty() {
+        return Err(Error::message("standard input is empty: it should hold a PNG or JPEG picture"));
+    }
+    Ok(Image::decode("standard input", &bytes)?)
+}
+
 impl PredictArgs {
+    fn forms(&self) -> Vec<Form> {
+        let wanted = [
+            (self.overlay, Form::Overlay),
+            (self.label_ids, Form::LabelIds),
+            (self.color, Form::Color),
+            (self.strip, Form::Strip),
+        ];
+        let forms: Vec<Form> = wanted.into_iter().filter(|(on, _)| *on).map(|(_, form)| form).collect();
+        if forms.is_empty() { vec![Form::Overlay] } else { forms }
+    }
+
     pub(super) fn run(self) -> Result<()> {
-        self.threads.apply()?;
-        let trained = weights::load(&self.weights)?;
-        let jobs = jobs(&self.inputs)?;
-        let wanted =
-            [(self.overlay, Form::Overlay), (self.label_ids, Form::LabelIds), (self.color, Form::Color)];
-        let mut forms: Vec<Form> = wanted.into_iter().filter(|(on, _)| *on).map(|(_, form)| form).collect();
-        if forms.is_empty() {
-            forms.push(Form::Overlay);
+        let forms = self.forms();
+        let from_input = self.inputs.iter().any(|path| is_dash(path));
+        if from_input && self.inputs.len() > 1 {
+            return Err(Error::usage(
+                "- is one picture from standard input; it can not be mixed with others",
+            ));
         }
-        let (classes, normalization) = (trained.info.classes()?, trained.info.normalization());
+        self.threads.apply()?;
+        match self.out.as_deref() {
+            Some(out) if is_dash(out) => self.to_output(&forms),
+            None if from_input => self.to_output(&forms),
+            None => Err(Error::usage("name a folder for the results by --out, or - for standard output")),
+            Some(_) if from_input => {
+                Err(Error::usage("a picture from standard input goes to standard output: leave --out away"))
+            }
+            Some(out) => self.to_folder(out, &forms),
+        }
+    }
+
+    /// One picture, one form, to standard output.
+    fn to_output(&self, forms: &[Form]) -> Result<()> {
+        let [input] = &self.inputs[..] else {
+            return Err(Error::usage("only one picture can go to standard output"));
+        };
+        if forms.len() > 1 {
+            return Err(Error::usage("only one form can go to standard output"));
+        }
+        let image = if is_dash(input) { standard_input()? } else { Image::read(input)? };
+        let trained = weights::load(&self.weights)?;
+        let png = Segmenter::new(&trained)?.results(&image, forms)?.concat();
+        let mut out = std::io::stdout().lock();
+        out.write_all(&png).and_then(|()| out.flush()).map_err(|e| Error::io("write", "standard output", e))
+    }
+
+    fn to_folder(&self, out: &Path, forms: &[Form]) -> Result<()> {
+        let trained = weights::load(&self.weights)?;
+        let segmenter = Segmenter::new(&trained)?;
+        let jobs = jobs(&self.inputs)?;
         let progress = Progress::new("predicting", "images", jobs.len() as u64);
-        let predictor = Predictor::new(&trained.net);
         for job in &jobs {
-            predict(&predictor, job, &classes, &normalization, &self.out, &forms)?;
+            segmenter.file(job, out, forms)?;
             progress.add(1);
         }
         progress.finish();
-        println!("{} pictures segmented, results in {}", jobs.len(), self.out.display());
+        println!("{} pictures segmented, results in {}", jobs.len(), out.display());
         Ok(())
     }
 }

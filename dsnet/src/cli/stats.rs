@@ -1,12 +1,14 @@
 //! `dsnet stats`.
 
+use std::path::Path;
+
 use clap::Args;
-use datasets::{Depth, Split, class_weights};
-use serde::Serialize;
+use datasets::{ClassStats, Classes, Depth, Split, class_weights};
+use serde::{Deserialize, Serialize};
 
 use super::{DataArgs, ThreadArgs, print_json};
 use crate::{
-    Result,
+    Error, Result,
     data::{self, Source},
     ui::{Align, Table, thousands},
 };
@@ -29,8 +31,17 @@ pub struct StatsArgs {
     threads: ThreadArgs,
 }
 
+/// What `--json` prints.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StatsFile {
+    data: String,
+    images: u64,
+    ignored_pixels: u64,
+    classes: Vec<Row>,
+}
+
 /// A row of the table.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Row {
     name: String,
     pixels: u64,
@@ -38,6 +49,33 @@ struct Row {
     frequency: f64,
     alpha: f64,
     gamma: u32,
+}
+
+impl StatsFile {
+    /// Reads what `dsnet stats --json` printed, with the labelling scheme whose classes it has.
+    ///
+    /// # Errors
+    /// Where the file can not be read, is something else, or has classes of no scheme known here.
+    pub(super) fn read(path: &Path) -> Result<(ClassStats, Classes)> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+        let file: Self = serde_json::from_str(&text).map_err(|e| {
+            Error::message(format!("{} is not what `dsnet stats --json` prints: {e}", path.display()))
+        })?;
+        let names: Vec<&str> = file.classes.iter().map(|row| row.name.as_str()).collect();
+        let mut schemes = [Classes::cityscapes(), Classes::camvid()].into_iter();
+        let classes = schemes.find(|classes| classes.names() == names).ok_or_else(|| {
+            Error::message(format!("{}: its classes are of no dataset known here", path.display()))
+        })?;
+        let stats = ClassStats {
+            dataset: file.data,
+            images: file.images,
+            ignored: file.ignored_pixels,
+            pixels: file.classes.iter().map(|row| row.pixels).collect(),
+            images_with: file.classes.iter().map(|row| row.images_with).collect(),
+            classes: file.classes.into_iter().map(|row| row.name).collect(),
+        };
+        Ok((stats, classes))
+    }
 }
 
 impl StatsArgs {
@@ -58,12 +96,8 @@ impl StatsArgs {
             })
             .collect();
         if self.json {
-            return print_json(&serde_json::json!({
-                "data": stats.dataset,
-                "images": stats.images,
-                "ignored_pixels": stats.ignored,
-                "classes": rows,
-            }));
+            let (data, images, ignored_pixels) = (stats.dataset, stats.images, stats.ignored);
+            return print_json(&StatsFile { data, images, ignored_pixels, classes: rows });
         }
         let right = |name| (name, Align::Right);
         let mut table = Table::new(&[

@@ -1,13 +1,15 @@
 //! The confusion matrix.
 
 use nn::Collective;
+use serde::{Deserialize, Serialize};
 use tensor::Tensor;
 
 use crate::{Error, Result};
 
 /// How often each class was predicted at pixels of each true class. Pixels whose truth is 255 (ignored) are
 /// left out; predictions of no class (255) are counted in a column of their own, so that they cost recall.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Vec<i64>>", into = "Vec<Vec<i64>>")]
 pub struct Confusion {
     classes: usize,
     /// `[classes][classes + 1]`; the last column counts predictions of no class.
@@ -130,6 +132,32 @@ impl Confusion {
     }
 }
 
+impl From<Confusion> for Vec<Vec<i64>> {
+    /// Rows of true classes; in each the predicted classes, then none.
+    fn from(confusion: Confusion) -> Self {
+        confusion.counts.chunks(confusion.classes + 1).map(<[i64]>::to_vec).collect()
+    }
+}
+
+impl TryFrom<Vec<Vec<i64>>> for Confusion {
+    type Error = String;
+
+    fn try_from(rows: Vec<Vec<i64>>) -> Result<Self, String> {
+        let classes = rows.len();
+        if rows.iter().any(|row| row.len() != classes + 1 || row.iter().any(|&n| n < 0)) {
+            return Err(format!(
+                "a confusion matrix of {classes} classes has {} counts in each row",
+                classes + 1
+            ));
+        }
+        let counts = rows.concat();
+        // Every sum of counts is then a number.
+        let total = counts.iter().try_fold(0i64, |sum, n| sum.checked_add(*n));
+        total.ok_or("a confusion matrix counts more pixels than there can be")?;
+        Ok(Self { classes, counts })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +186,16 @@ mod tests {
         // Group 0: five pixels of truth, four of them hit, one predicted as nothing, one false alarm.
         assert_eq!((c.count(0, 0), c.count(0, 2), c.count(1, 0)), (4, 1, 1));
         assert_eq!(c.iou(), [Some(4.0 / 6.0), Some(0.0)]);
+    }
+
+    #[test]
+    fn rows_are_stored_and_read_again() {
+        let json = serde_json::to_string(&example()).unwrap();
+        assert_eq!(json, "[[2,1,0,0,0],[0,1,0,0,1],[0,1,0,0,0],[0,0,0,0,0]]");
+        assert_eq!(serde_json::from_str::<Confusion>(&json).unwrap(), example());
+        for bad in ["[[1]]", "[[1,2],[3,4]]", "[[-1,0]]", "[[9223372036854775807,1]]"] {
+            assert!(serde_json::from_str::<Confusion>(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! What a confusion matrix says, ready to print: means over classes, γ groups and categories.
 
 use datasets::Classes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Confusion;
 
 /// The mean IoU of a group of classes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupScore {
     /// Name of the group: a category, or "γ = 1".
     pub name: String,
@@ -17,7 +17,7 @@ pub struct GroupScore {
 }
 
 /// IoU of one class.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassScore {
     /// Name of the class.
     pub name: String,
@@ -28,7 +28,7 @@ pub struct ClassScore {
 }
 
 /// Everything that `eval` reports.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Mean IoU over the classes that occur, in 0..=1; 0 where none does.
     pub miou: f64,

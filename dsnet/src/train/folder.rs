@@ -61,6 +61,21 @@ impl RunFolder {
         self.path.join("best.safetensors")
     }
 
+    /// The log's numbers and pictures as TensorBoard events.
+    pub fn events(&self) -> PathBuf {
+        self.path.join("events.out.tfevents.dsnet")
+    }
+
+    /// The report for people.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// Parts that the report is made of.
+    pub fn report_parts(&self) -> PathBuf {
+        self.path.join("report")
+    }
+
     /// Pictures of predictions.
     pub fn samples(&self) -> PathBuf {
         self.path.join("samples")
@@ -112,6 +127,7 @@ impl RunFolder {
         let lock = Some(Arc::new(Lock::take(&self.path)?));
         sweep(&self.path);
         sweep(&self.samples());
+        sweep(&self.report_parts());
         Ok(Self { lock, ..self })
     }
 

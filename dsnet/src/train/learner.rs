@@ -1,6 +1,6 @@
 //! One training step: forward, loss, backward, update. The loop and the benchmark share it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use nn::{
     Collective, Ctx, Initializer, buffers,
@@ -11,7 +11,7 @@ use nn::{
 };
 use tensor::{Ops, Tensor, rng::Key};
 
-use super::{OptimizerKind, TrainConfig, guard};
+use super::{OptimizerKind, Phases, TrainConfig, guard};
 use crate::{
     Error, Result,
     infer::STRIDE,
@@ -31,6 +31,8 @@ pub struct Learner {
     pub clip: Option<f64>,
     /// Who takes each step together: this learner sees its share of a batch.
     pub ranks: Arc<dyn Collective>,
+    /// Where the time of the last step went; the batch was there already.
+    pub phases: Phases,
 }
 
 /// The loss of a step.
@@ -94,6 +96,7 @@ impl Learner {
             criterion: loss.build(frequencies)?,
             optimizer: optimizer(kind, lr, 0.0),
             clip: None,
+            phases: Phases::default(),
             ranks: Arc::new(Solo),
         })
     }
@@ -121,21 +124,30 @@ impl Learner {
     }
 
     fn try_step(&mut self, images: &Tensor, labels: &Tensor, key: Key, factor: f64) -> Result<StepLoss> {
+        let start = Instant::now();
         let ctx = Ctx::train(key).across(self.ranks.clone());
         let (logits, head) = self.model.forward_train(&ctx.input(images.clone()), &ctx)?;
         let value = self.criterion.forward_across(&logits, head.as_ref(), labels, &*self.ranks)?;
         drop((logits, head));
         let loss = StepLoss::sum(&value, &*self.ranks)?;
+        let forward = start.elapsed();
         if !loss.total.is_finite() {
             return Err(guard::loss(&self.model, images, loss, &*self.ranks));
         }
         let mut grads = parallel::backward(&value.total, &ctx, &self.model, BUCKET_BYTES)?;
         drop(ctx);
+        let backward = start.elapsed();
         guard::gradients(&grads, &*self.ranks)?;
         if let Some(max) = self.clip {
             optim::clip_norm(&mut grads, max)?;
         }
         self.optimizer.step(&grads, factor)?;
+        self.phases = Phases {
+            data: 0.0,
+            forward: forward.as_secs_f64(),
+            backward: (backward - forward).as_secs_f64(),
+            update: (start.elapsed() - backward).as_secs_f64(),
+        };
         Ok(loss)
     }
 }

@@ -4,19 +4,20 @@
 use std::{sync::Arc, time::Instant};
 
 use datasets::{Batch, Dataset, Loader, LoaderOptions, Position, Shard};
-use nn::{Collective, collective::Solo, parameter_count, schedule::Curve, schedule::Schedule};
+use nn::{Collective, collective::Solo, schedule::Schedule};
 
 use super::{
-    Learner, Line, Log, RunFolder, TrainConfig, TrainData,
+    Learner, Line, Log, Phases, RunFolder, StepLine, TrainConfig, TrainData,
     ranks::{self, Lead},
+    rate,
     rescue::rescue,
 };
 use crate::{
     Error, Result,
-    metrics::Scores,
+    metrics::{Confusion, Scores},
     model::{self, DsNet},
-    pictures, spare, stop,
-    ui::{Progress, duration, percent, score_table, thousands},
+    spare, stop,
+    ui::{Progress, duration, percent},
     weights::{self, ModelInfo, Saved},
 };
 
@@ -48,6 +49,7 @@ fn run(config: &TrainConfig, folder: &RunFolder, data: &TrainData, ranks: Arc<dy
     let start = Instant::now();
     let mut run = Run::prepare(config, folder, data, ranks)?;
     run.announce();
+    run.log.write(&run.start_line())?;
     let listening = stop::listen()?;
     if let Err(e) = run.epochs() {
         let (state, on_disk) = (run.saved, run.on_disk.is_some());
@@ -58,20 +60,20 @@ fn run(config: &TrainConfig, folder: &RunFolder, data: &TrainData, ranks: Arc<dy
 }
 
 /// A run under way.
-struct Run<'a> {
-    config: &'a TrainConfig,
-    folder: &'a RunFolder,
-    loader: Loader,
-    val: Arc<dyn Dataset>,
-    learner: Learner,
-    lead: Lead,
-    info: ModelInfo,
-    schedule: Schedule,
+pub(super) struct Run<'a> {
+    pub(super) config: &'a TrainConfig,
+    pub(super) folder: &'a RunFolder,
+    pub(super) loader: Loader,
+    pub(super) val: Arc<dyn Dataset>,
+    pub(super) learner: Learner,
+    pub(super) lead: Lead,
+    pub(super) info: ModelInfo,
+    pub(super) schedule: Schedule,
     /// Where the training stands.
-    saved: Saved,
+    pub(super) saved: Saved,
     /// Where the last checkpoint stands; none before the first, and where it is damaged.
-    on_disk: Option<Position>,
-    log: Log,
+    pub(super) on_disk: Option<Position>,
+    pub(super) log: Log,
 }
 
 impl<'a> Run<'a> {
@@ -103,42 +105,13 @@ impl<'a> Run<'a> {
         }
         let lead = Lead::new(ranks);
         lead.begin(&mut learner, saved.at)?;
-        let log = Log::open(&folder.log(), saved.step, saved.at.epoch)?;
+        let log = Log::open(folder, saved.step, saved.at)?;
         let schedule = Schedule::new(config.schedule.0.clone()).warmup(config.warmup as u64);
         Ok(Self { config, folder, loader, val, learner, lead, info, schedule, saved, on_disk, log })
     }
 
-    fn per_epoch(&self) -> usize {
+    pub(super) fn per_epoch(&self) -> usize {
         self.loader.batches_per_epoch()
-    }
-
-    fn announce(&self) {
-        let (config, data) = (self.config, self.loader.dataset());
-        eprintln!(
-            "{} ({} parameters) on {}: {} images, {} classes, loss {}",
-            config.model,
-            thousands(parameter_count(&self.learner.model.net) as u64),
-            data.describe(),
-            data.len(),
-            data.classes().len(),
-            config.loss
-        );
-        let workers = match (self.lead.world(), rayon::current_num_threads()) {
-            (1, threads) => format!("{threads} threads"),
-            (ranks, 1) => format!("{ranks} ranks with a thread each"),
-            (ranks, threads) => format!("{ranks} ranks with {threads} threads each"),
-        };
-        eprintln!(
-            "{} epochs of {} steps, batch {}, {workers}; run folder {}",
-            config.epochs,
-            self.per_epoch(),
-            config.batch,
-            self.folder.path().display()
-        );
-        eprintln!("it can be stopped at any moment; to go on: {}", self.folder.resume_command(None));
-        if self.saved.step > 0 {
-            eprintln!("going on after step {} of {}", self.saved.step, self.saved.total_steps);
-        }
     }
 
     fn epochs(&mut self) -> Result<()> {
@@ -173,10 +146,11 @@ impl<'a> Run<'a> {
 
     /// One step; returns the loss.
     fn step(&mut self, batch: &Batch, start: Instant) -> Result<f64> {
+        let waited = start.elapsed().as_secs_f64();
         let Position { epoch, batch: index } = batch.position;
         let per_epoch = self.per_epoch();
         let step = epoch * per_epoch + index;
-        let factor = factor(&self.schedule, step, epoch, per_epoch, self.config.epochs);
+        let factor = rate::factor(&self.schedule, step, epoch, per_epoch, self.config.epochs);
         self.lead.step(batch.position, factor)?;
         let loss = self.learner.step(&batch.images, &batch.labels, self.config.key(step), factor);
         let loss = loss.map_err(|e| match e {
@@ -195,7 +169,7 @@ impl<'a> Run<'a> {
             other => other.during(format!("step {} on {}", step + 1, batch.names.join(", "))),
         })?;
         (self.saved.at.batch, self.saved.step) = (index + 1, step + 1);
-        self.log.write(&Line::Step {
+        self.log.write(&Line::Step(StepLine {
             step: step + 1,
             epoch,
             loss: loss.total,
@@ -203,7 +177,8 @@ impl<'a> Run<'a> {
             sel: loss.sel,
             lr: self.config.lr * factor,
             seconds: start.elapsed().as_secs_f64(),
-        })?;
+            phases: Some(Phases { data: waited, ..self.learner.phases }),
+        }))?;
         Ok(loss.total)
     }
 
@@ -212,15 +187,15 @@ impl<'a> Run<'a> {
         let (Position { epoch, .. }, step, epochs) = (self.saved.at, self.saved.step, self.config.epochs);
         let due = (epoch + 1).is_multiple_of(self.config.eval_every) || epoch + 1 == epochs;
         self.lead.check(&self.learner)?;
-        let scores = due.then(|| self.score(&self.learner.model.net)).transpose()?;
-        let (miou, loss) = (scores.as_ref().map(|s| s.miou), self.log.mean_loss());
+        let found = due.then(|| self.score(&self.learner.model.net)).transpose()?;
+        let (miou, loss) = (found.as_ref().map(|found| found.scores.miou), self.log.mean_loss());
         let best = miou.is_some_and(|m| self.saved.best.is_none_or(|b| m > b));
         if best {
             weights::save_model(&self.folder.best(), &self.learner.model, &self.info)?;
             self.saved.best = miou;
         }
         // The line first: without the checkpoint, going on drops it and writes it again.
-        self.log.write(&Line::Epoch { step, epoch, loss, val: scores.map(Box::new), best })?;
+        self.log_epoch(epoch, step, loss, found, best)?;
         self.saved.at = Position { epoch: epoch + 1, batch: 0 };
         self.save()?;
         let val = miou.map_or(String::new(), |m| format!("  val mIoU {}", percent(Some(m))));
@@ -230,10 +205,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn score(&self, net: &DsNet) -> Result<Scores> {
+    pub(super) fn score(&self, net: &DsNet) -> Result<Evaluation> {
+        let start = Instant::now();
         let progress = Progress::new("evaluating", "images", self.val.len() as u64);
         let confusion = self.lead.score(net, &self.val, self.info.normalization(), &progress)?;
-        Ok(Scores::new(&confusion, self.val.classes(), Some(&self.info.gamma)))
+        let scores = Scores::new(&confusion, self.val.classes(), Some(&self.info.gamma));
+        Ok(Evaluation { scores, confusion, seconds: start.elapsed().as_secs_f64() })
     }
 
     /// Writes the checkpoint, unless it is there. The one before is kept, if it is whole.
@@ -248,53 +225,11 @@ impl<'a> Run<'a> {
         self.on_disk = Some(self.saved.at);
         Ok(())
     }
-
-    /// The best weights' scores and pictures.
-    fn conclude(&self, start: Instant) -> Result<()> {
-        let best = self.folder.best();
-        let net = weights::load(&best)?.net;
-        let scores = self.score(&net)?;
-        self.lead.end()?;
-        let normalization = self.info.normalization();
-        let samples = self.folder.samples();
-        let pictures =
-            pictures::write_panels(&net, &self.val, &normalization, self.config.samples, &samples)?;
-        println!("\nbest weights on {} ({} images)\n", self.val.describe(), self.val.len());
-        print!("{}", score_table(&scores));
-        println!("\ndone in {}", duration(start.elapsed().as_secs_f64()));
-        println!("best weights   {}", best.display());
-        println!("last state     {}", self.folder.last().display());
-        println!("log            {}", self.folder.log().display());
-        if pictures > 0 {
-            println!("{pictures} pictures     {}", samples.display());
-        }
-        Ok(())
-    }
 }
 
-/// The schedule's factor: smooth curves go by steps, those with stairs by epochs; warm-up always by steps.
-fn factor(schedule: &Schedule, step: usize, epoch: usize, per_epoch: usize, epochs: usize) -> f64 {
-    let total = (per_epoch * epochs) as u64;
-    match &schedule.curve {
-        Curve::Step { .. } | Curve::MultiStep { .. } => {
-            let ramp = Schedule { curve: Curve::Constant, warmup: schedule.warmup };
-            ramp.factor(step as u64, total) * schedule.curve.factor(epoch as u64, epochs as u64)
-        }
-        Curve::Constant | Curve::Poly { .. } | Curve::Cosine { .. } => schedule.factor(step as u64, total),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn curves_go_by_steps_and_stairs_by_epochs() {
-        let poly = Schedule::new(Curve::Poly { power: 1.0 });
-        assert_eq!(factor(&poly, 5, 0, 10, 2), 0.75);
-        let stairs = Schedule::new(Curve::Step { every: 2, factor: 0.5 }).warmup(3);
-        assert_eq!(factor(&stairs, 0, 0, 10, 6), 0.25);
-        assert_eq!(factor(&stairs, 39, 3, 10, 6), 0.5);
-        assert_eq!(factor(&stairs, 40, 4, 10, 6), 0.25);
-    }
+/// What an evaluation found.
+pub(super) struct Evaluation {
+    pub(super) scores: Scores,
+    pub(super) confusion: Confusion,
+    pub(super) seconds: f64,
 }

@@ -12,4 +12,5 @@ mod reports;
 mod resume;
 #[cfg(unix)]
 mod running;
+mod seeing;
 mod whole;

@@ -13,7 +13,10 @@ fn json(args: &[&str]) -> Value {
 #[test]
 fn help_and_version() {
     let dir = tempfile::tempdir().unwrap();
-    for command in ["train", "eval", "predict", "bench", "summary", "stats", "doctor"] {
+    for command in [
+        "train", "eval", "predict", "report", "compare", "plot", "browse", "bench", "summary", "stats",
+        "doctor",
+    ] {
         let help = succeeds(dir.path(), &[command, "--help"]);
         assert!(help.contains("Usage: dsnet") && help.contains("--"), "{help}");
     }

@@ -6,12 +6,15 @@ use datasets::{CamVid, Dataset, Depth, Image, LabelMap, Split, Synthetic, Synthe
 use dsnet::{
     data::Source,
     model,
-    train::{Learner, Log, OptimizerKind, TrainOptions},
+    train::{Learner, OptimizerKind, TrainOptions},
     weights::{self, ModelInfo, Saved},
 };
 use nn::Checkpoint;
 
-use crate::change::{Random, binary, json, png_sums, text};
+use crate::{
+    change::{Random, binary, json, png_sums, text},
+    runs,
+};
 
 /// A kind of file.
 pub struct Kind {
@@ -50,7 +53,8 @@ pub fn kinds(folder: &Path) -> Vec<Kind> {
         Kind { sealed: true, ..kind("checkpoints", checkpoints(folder), binary, checkpoint) },
         kind("checkpoints that say something else", checkpoints(folder), resaved, checkpoint),
         kind("options", options(), text, toml),
-        kind("logs", vec![log(folder)], text, read_log),
+        kind("logs", vec![runs::log(folder)], text, runs::read_log),
+        kind("TensorBoard events", vec![runs::events(folder)], binary, runs::read_events),
     ]
 }
 
@@ -214,32 +218,4 @@ fn toml(folder: &Path, bytes: &[u8]) -> Result<(), String> {
         assert!(config.batch > 0 && config.workers <= 1 << 10);
     }
     Ok(())
-}
-
-fn log(folder: &Path) -> Vec<u8> {
-    use dsnet::train::Line;
-    let path = folder.join("good.jsonl");
-    let mut log = Log::open(&path, 0, 0).unwrap();
-    for step in 1..=4 {
-        let epoch = (step - 1) / 2;
-        log.write(&Line::Step { step, epoch, loss: 1.5, pixel: 1.0, sel: None, lr: 1e-3, seconds: 0.1 })
-            .unwrap();
-        if step % 2 == 0 {
-            log.write(&Line::Epoch { step, epoch, loss: 1.5, val: None, best: false }).unwrap();
-        }
-    }
-    fs::read(path).unwrap()
-}
-
-/// A damaged line of a log is left out, whatever it holds: a log stops no training.
-fn read_log(folder: &Path, bytes: &[u8]) -> Result<(), String> {
-    let path = folder.join("log.jsonl");
-    fs::write(&path, bytes).unwrap();
-    let log = Log::open(&path, 4, 2).unwrap();
-    drop(log);
-    let text = String::from_utf8(fs::read(&path).unwrap()).unwrap();
-    for line in text.lines() {
-        serde_json::from_str::<serde_json::Value>(line).unwrap();
-    }
-    if text.as_bytes() == bytes { Ok(()) } else { Err(path.display().to_string()) }
 }

@@ -1,5 +1,6 @@
-//! Files that nobody meant to write, through every loader: pictures, label maps, checkpoints, options, split lists, logs. Each
-//! ends in a value or in an error that names the file; none in a panic, and none claims memory that its bytes can not fill.
+//! Files that nobody meant to write, through every loader: pictures, label maps, checkpoints, options, split lists, logs,
+//! events. Each ends in a value or in an error that names the file; none in a panic, and none claims memory that its bytes can
+//! not fill.
 //!
 //! `DSNET_MUTATIONS` is the number of changed files of each kind [default: 300]; `DSNET_MUTATION_FROM` the number of the first
 //! one, so that a message's case can be run alone.
@@ -7,6 +8,7 @@
 mod alone;
 mod change;
 mod kinds;
+mod runs;
 mod sizes;
 
 use std::path::Path;

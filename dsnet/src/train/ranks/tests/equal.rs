@@ -47,6 +47,7 @@ fn learner(setting: Setting, ranks: Arc<dyn Collective>) -> Result<Learner> {
         optimizer: optimizer.weight_decay(1e-3),
         clip: setting.clip,
         ranks,
+        phases: Default::default(),
     })
 }
 

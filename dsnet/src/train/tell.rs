@@ -1,0 +1,124 @@
+//! What a run tells: to people as it begins and ends, to its log and to its report.
+
+use std::time::Instant;
+
+use nn::parameter_count;
+
+use super::{
+    EpochLine, Line, Samples, StartLine,
+    run::{Evaluation, Run},
+};
+use crate::{
+    Result, bench,
+    infer::Predictor,
+    pictures::{Prediction, spread},
+    report::{self, Record},
+    tensorboard,
+    ui::{duration, score_table, thousands},
+    weights,
+};
+
+/// Columns of each picture in TensorBoard's events.
+const EVENT_WIDTH: usize = 320;
+
+impl Run<'_> {
+    /// Says on standard error what begins.
+    pub(super) fn announce(&self) {
+        let (config, data) = (self.config, self.loader.dataset());
+        eprintln!(
+            "{} ({} parameters) on {}: {} images, {} classes, loss {}",
+            config.model,
+            thousands(parameter_count(&self.learner.model.net) as u64),
+            data.describe(),
+            data.len(),
+            data.classes().len(),
+            config.loss
+        );
+        let workers = match (self.lead.world(), rayon::current_num_threads()) {
+            (1, threads) => format!("{threads} threads"),
+            (ranks, 1) => format!("{ranks} ranks with a thread each"),
+            (ranks, threads) => format!("{ranks} ranks with {threads} threads each"),
+        };
+        eprintln!(
+            "{} epochs of {} steps, batch {}, {workers}; run folder {}",
+            config.epochs,
+            self.per_epoch(),
+            config.batch,
+            self.folder.path().display()
+        );
+        eprintln!("it can be stopped at any moment; to go on: {}", self.folder.resume_command(None));
+        if self.saved.step > 0 {
+            eprintln!("going on after step {} of {}", self.saved.step, self.saved.total_steps);
+        }
+    }
+
+    /// The circumstances, for the log.
+    pub(super) fn start_line(&self) -> Line {
+        let data = self.loader.dataset();
+        Line::Start(Box::new(StartLine {
+            step: self.saved.step,
+            time: tensorboard::now(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            threads: rayon::current_num_threads(),
+            ranks: self.lead.world(),
+            parameters: parameter_count(&self.learner.model.net),
+            data: data.describe(),
+            images: data.len(),
+            val_data: self.val.describe(),
+            val_images: self.val.len(),
+            total_steps: self.saved.total_steps,
+        }))
+    }
+
+    /// Log line and, where the epoch was evaluated, the first sample as a picture.
+    pub(super) fn log_epoch(
+        &mut self,
+        epoch: usize,
+        step: usize,
+        loss: f64,
+        found: Option<Evaluation>,
+        best: bool,
+    ) -> Result<()> {
+        if found.is_some() && self.config.samples > 0 {
+            let prediction = self.prediction(&Predictor::new(&self.learner.model.net), 0)?;
+            let panel = prediction.shrunk(EVENT_WIDTH)?.panel(self.val.classes())?;
+            self.log.image(step, "val/sample", &panel)?;
+        }
+        let memory = Some(bench::memory());
+        tensor::cpu::reset_peak_memory();
+        let val_seconds = found.as_ref().map(|found| found.seconds);
+        let (val, confusion) = found.map(|found| (found.scores, found.confusion)).unzip();
+        let time = Some(tensorboard::now());
+        let line = EpochLine { step, epoch, loss, val, confusion, val_seconds, best, memory, time };
+        self.log.write(&Line::Epoch(Box::new(line)))
+    }
+
+    fn prediction(&self, model: &Predictor<'_>, index: usize) -> Result<Prediction> {
+        Prediction::new(model, &*self.val, &self.info.normalization(), index)
+    }
+
+    /// The best weights' scores and pictures.
+    pub(super) fn conclude(&self, start: Instant) -> Result<()> {
+        let best = self.folder.best();
+        let net = weights::load(&best)?.net;
+        let Evaluation { scores, .. } = self.score(&net)?;
+        self.lead.end()?;
+        let predictor = Predictor::new(&net);
+        let samples = spread(self.val.len(), self.config.samples).map(|i| self.prediction(&predictor, i));
+        let record = Record::read(self.folder)?;
+        let step = record.best().map_or(self.saved.step, |best| best.step);
+        let pictures = Samples::write(self.folder, step, self.val.classes(), samples)?;
+        report::write(&record).map_err(|e| e.during("writing the report of the finished run"))?;
+        println!("\nbest weights on {} ({} images)\n", self.val.describe(), self.val.len());
+        print!("{}", score_table(&scores));
+        println!("\ndone in {}", duration(start.elapsed().as_secs_f64()));
+        println!("best weights   {}", best.display());
+        println!("last state     {}", self.folder.last().display());
+        println!("log            {}", self.folder.log().display());
+        println!("report         {}", self.folder.report().display());
+        if pictures > 0 {
+            println!("{pictures} pictures     {}", self.folder.samples().display());
+        }
+        Ok(())
+    }
+}
