@@ -50,6 +50,37 @@ fn bench_measures() {
 }
 
 #[test]
+fn bench_shows_the_steps_of_a_plan() {
+    let all = json(&["bench", "--layers", "--model", "dsnet-tiny", "--size", "70x30", "--iters=2", "--json"]);
+    let layers = all[0]["layers"].as_array().unwrap();
+    assert!(layers.iter().any(|l| l["step"].as_str().unwrap().starts_with("conv2d 3x3")));
+    for layer in layers {
+        let positive = |key: &str| layer[key].as_f64().unwrap() > 0.0;
+        assert!(positive("ms") && positive("bytes") && positive("floor_ms"), "{layer}");
+    }
+    assert!(all[0]["planned_bytes"].as_u64() < all[0]["naive_bytes"].as_u64());
+    let dir = tempfile::tempdir().unwrap();
+    let table = succeeds(
+        dir.path(),
+        &["bench", "--layers", "--labels", "--model=dsnet-tiny", "--size=64x32", "--iters=1"],
+    );
+    assert!(table.contains("argmax") && table.contains("GFLOP/s"), "{table}");
+    succeeds(dir.path(), &["bench", "--eager", "--model=dsnet-tiny", "--size=64x32", "--iters=1"]);
+    fails(dir.path(), 2, &["bench", "--eager", "--labels"]);
+}
+
+#[test]
+fn summary_shows_the_plan() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = succeeds(dir.path(), &["summary", "--plan", "--size=64x64"]);
+    let (before, after) = text.split_once("optimised:").unwrap();
+    assert!(before.contains("channel_shuffle(") && before.contains("batch_norm_apply_relu("), "{before}");
+    assert!(!after.contains("channel_shuffle") && after.contains("add unpooled("), "{after}");
+    let dot = succeeds(dir.path(), &["summary", "--dot", "--size=64x64"]);
+    assert!(dot.starts_with("digraph {") && dot.trim_end().ends_with('}') && dot.contains(" -> "), "{dot}");
+}
+
+#[test]
 fn summary_counts() {
     let summary = json(&["summary", "--size=64x64", "--json"]);
     assert_eq!(summary["parameters"].as_u64(), Some(910_460));
