@@ -223,6 +223,16 @@ fn labels_are_all_that_is_stored_where_they_are_all_that_is_wanted() {
 }
 
 #[test]
+fn outputs_may_be_inputs_constants_or_twice_the_same() {
+    let mut b = Builder::new();
+    let x = b.image([1, 2, 3, 3]);
+    let y = b.push(Unary::Relu, &[x]);
+    let (constant, other) = (b.random(&[4]), b.random(&[4]));
+    let sum = b.push(Binary::Add, &[constant, other]);
+    check(&b.finish(&[x, y, constant, y, sum]));
+}
+
+#[test]
 fn wrong_inputs_are_refused() {
     let mut b = Builder::new();
     let x = b.image([1, 3, 4, 4]);

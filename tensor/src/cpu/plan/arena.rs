@@ -23,13 +23,14 @@ pub(super) struct Memory<'a> {
 }
 
 impl<'a> Memory<'a> {
-    /// `arena` has the bytes that `layout` asks for; `inputs` are channels-last; `outputs` hold the graph's outputs.
+    /// `arena` has the bytes that `layout` asks for; `inputs` are channels-last; `made` is room for the outputs that steps
+    /// make.
     pub fn new(
         graph: &'a Graph,
         layout: &Layout,
         arena: &'a mut CpuBuffer,
         inputs: &'a [Tensor],
-        outputs: &'a mut [CpuBuffer],
+        made: impl Iterator<Item = (ValueId, &'a mut CpuBuffer)>,
     ) -> Result<Self> {
         let mut places = HashMap::new();
         for (&id, input) in graph.inputs.iter().zip(inputs) {
@@ -42,7 +43,7 @@ impl<'a> Memory<'a> {
             let start = arena[span.start..span.start + span.len].as_mut_ptr();
             places.insert(id, Place { start, bytes: graph.meta(id).bytes() });
         }
-        for (&id, buffer) in graph.outputs.iter().zip(outputs) {
+        for (id, buffer) in made {
             let bytes = graph.meta(id).bytes();
             places.insert(id, Place { start: buffer.as_mut_slice::<u8>()[..bytes].as_mut_ptr(), bytes });
         }

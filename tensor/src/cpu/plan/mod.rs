@@ -6,6 +6,7 @@ mod memory;
 mod pool;
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -13,8 +14,8 @@ use std::{
 
 use super::CpuBuffer;
 use crate::{
-    DType, Format, Layout, Plan, PlanMemory, Result, Tensor,
-    graph::{Graph, Node, Run, Step, interpret_step},
+    DType, Error, Format, Layout, Plan, PlanMemory, Result, Tensor,
+    graph::{Graph, Node, Run, Step, ValueId, interpret_step},
 };
 use arena::Memory;
 use conv::PreparedConv;
@@ -23,6 +24,8 @@ use conv::PreparedConv;
 pub(super) struct CpuPlan {
     graph: Graph,
     steps: Vec<Prepared>,
+    /// The outputs that steps make, each once: they get memory of their own. Others are inputs or constants.
+    made: Vec<ValueId>,
     layout: memory::Layout,
     arena: Mutex<CpuBuffer>,
 }
@@ -60,8 +63,10 @@ impl CpuPlan {
         };
         let steps = graph.nodes.iter().map(prepare).collect::<Result<_>>()?;
         let layout = memory::plan(graph);
+        let results = graph.nodes.iter().flat_map(|node| &node.outs).copied();
+        let made = results.filter(|id| graph.outputs.contains(id)).collect();
         let arena = Mutex::new(CpuBuffer::new(layout.bytes));
-        Ok(Self { graph: graph.clone(), steps, layout, arena })
+        Ok(Self { graph: graph.clone(), steps, made, layout, arena })
     }
 
     fn step(&self, node: &Node, prepared: &Prepared, memory: &Memory<'_>) -> Result<()> {
@@ -90,12 +95,12 @@ impl Plan for CpuPlan {
     fn run_timed(&self, inputs: &[&Tensor], tick: &mut dyn FnMut(usize, Duration)) -> Result<Vec<Tensor>> {
         self.graph.check_inputs(inputs)?;
         let inputs = inputs.iter().map(|t| t.to_format(Format::ChannelsLast)).collect::<Result<Vec<_>>>()?;
-        let bytes = |id| self.graph.meta(id).bytes();
-        let mut outputs: Vec<CpuBuffer> =
-            self.graph.outputs.iter().map(|&id| CpuBuffer::new(bytes(id))).collect();
+        let mut made: Vec<CpuBuffer> =
+            self.made.iter().map(|&id| CpuBuffer::new(self.graph.meta(id).bytes())).collect();
         // A run that failed half-way leaves values that the next one writes anew.
         let mut arena = self.arena.lock().unwrap_or_else(PoisonError::into_inner);
-        let memory = Memory::new(&self.graph, &self.layout, &mut arena, &inputs, &mut outputs)?;
+        let made_here = self.made.iter().copied().zip(&mut made);
+        let memory = Memory::new(&self.graph, &self.layout, &mut arena, &inputs, made_here)?;
         for (i, (node, prepared)) in self.graph.nodes.iter().zip(&self.steps).enumerate() {
             let start = Instant::now();
             self.step(node, prepared, &memory)?;
@@ -103,9 +108,16 @@ impl Plan for CpuPlan {
         }
         let tensor = |(&id, buffer): (_, CpuBuffer)| {
             let meta = self.graph.meta(id);
-            Tensor::from_parts(Arc::new(buffer), Layout::dense(&meta.dims, Format::ChannelsLast), meta.dtype)
+            let layout = Layout::dense(&meta.dims, Format::ChannelsLast);
+            (id, Tensor::from_parts(Arc::new(buffer), layout, meta.dtype))
         };
-        Ok(self.graph.outputs.iter().zip(outputs).map(tensor).collect())
+        let mut known: HashMap<ValueId, Tensor> = self.made.iter().zip(made).map(tensor).collect();
+        known.extend(self.graph.inputs.iter().copied().zip(inputs));
+        let output = |&id: &ValueId| {
+            let found = self.graph.constant_of(id).or_else(|| known.get(&id)).cloned();
+            found.ok_or_else(|| Error::value("plan", format!("no step makes {id}")))
+        };
+        self.graph.outputs.iter().map(output).collect()
     }
 
     fn memory(&self) -> PlanMemory {
