@@ -1,8 +1,8 @@
-//! A model made executable for images of one size: recorded once, optimised, planned.
+//! A model made executable for images of one size: recorded once (shapes alone, nothing is computed), optimised, planned.
 
 use autograd::Tape;
 use nn::{Ctx, Module};
-use tensor::{DType, Graph, Ops, Plan, Tensor, graph::passes};
+use tensor::{DType, Graph, Meta, Ops, Plan, Tensor, graph::passes};
 
 use crate::Result;
 
@@ -22,7 +22,8 @@ pub enum Wanted {
 pub fn trace(model: &dyn Module, dims: &[usize], wanted: Wanted) -> Result<Graph> {
     let tape = Tape::for_graph();
     let ctx = Ctx::trace(&tape);
-    let images = ctx.input(Tensor::zeros(dims, DType::F32)?);
+    let images = Meta::new(dims, DType::F32);
+    let images = ctx.input(Tensor::without_values(&images, &tensor::cpu::device()));
     let logits = model.forward(&images, &ctx)?;
     let output = match wanted {
         Wanted::Logits => logits,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use autograd::Tape;
 use nn::{Ctx, Module, parameters};
 use serde::Serialize;
-use tensor::{DType, Ops, Tensor};
+use tensor::{DType, Meta, Tensor};
 
 use crate::{
     Result,
@@ -43,16 +43,16 @@ pub struct Summary {
     pub flops: u64,
 }
 
-/// Runs `model` once on an empty image of `height` × `width`, multiples of 8, and reads the tape.
+/// Records `model` once on an image of `height` × `width`, multiples of 8, of which only the shape is known, and reads the tape.
 ///
 /// # Errors
 /// Where the size does not fit.
 pub fn summarize(model: &DsNet, height: usize, width: usize) -> Result<Summary> {
     let tape = Tape::new();
     let ctx = Ctx::trace(&tape);
-    let image = Tensor::zeros(&[1, height, width, 3], DType::F32)?.permute(&[0, 3, 1, 2])?;
-    let input = image.dims().to_vec();
-    model.forward(&ctx.input(image), &ctx)?;
+    let image = Meta::new(&[1, 3, height, width][..], DType::F32);
+    let input = image.dims.to_vec();
+    model.forward(&ctx.input(Tensor::without_values(&image, &tensor::cpu::device())), &ctx)?;
     let mut own: BTreeMap<String, usize> = BTreeMap::new();
     for (name, param) in parameters(model) {
         let module = name.rsplit_once('.').map_or("", |(module, _)| module);

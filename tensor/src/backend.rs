@@ -84,6 +84,9 @@ pub fn execute_on(device: &Device, op: &Op, ins: &[&Tensor]) -> Result<Outputs<T
             return Err(Error::Devices { op: op.name(), first, second });
         }
     }
+    if ins.iter().any(|x| !x.has_values()) {
+        return Ok(outs.iter().map(|meta| Tensor::without_values(meta, device)).collect());
+    }
     let view = match op {
         Op::Permute(p) => Some(ins[0].with_layout(ins[0].layout().permute(&p.axes))),
         Op::BroadcastTo(b) => Some(ins[0].with_layout(ins[0].layout().broadcast_to(&b.dims))),

@@ -20,6 +20,7 @@ pub mod ops;
 mod ops_trait;
 mod plan;
 pub mod rng;
+mod shape_only;
 mod tensor;
 
 pub use backend::{Backend, Buffer, Device, execute, execute_on};

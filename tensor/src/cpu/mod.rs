@@ -36,9 +36,17 @@ pub(crate) fn buffer<T: Element>(t: &Tensor) -> Result<&[T]> {
         return Err(Error::Read { held: t.dtype(), wanted: T::DTYPE });
     }
     let buffer = t.buffer().as_any().downcast_ref::<CpuBuffer>();
-    let buffer =
-        buffer.ok_or_else(|| Error::Device { device: "cpu".into(), what: "not a CPU buffer".into() })?;
+    let buffer = buffer.ok_or_else(|| Error::Device { device: "cpu".into(), what: missing(t).into() })?;
     Ok(buffer.as_slice::<T>())
+}
+
+/// Why a tensor of the CPU has no memory of the CPU.
+fn missing(t: &Tensor) -> &'static str {
+    if t.has_values() {
+        "not a CPU buffer"
+    } else {
+        "a tensor of which only the shape is known has no values"
+    }
 }
 
 /// The elements of `t` from its first to the last that its layout reaches, in memory order.
