@@ -1,8 +1,7 @@
 //! A computation as a list: operations over numbered values, some of which are constants.
 //!
-//! A graph is made from one recorded forward pass (`autograd::Tape::graph`), rewritten by the passes of [`passes`] (each a
-//! small function with a test that shows the text before and after), and handed to [`Backend::plan`](crate::Backend::plan),
-//! which makes it executable. Dims are fixed: a graph serves images of one size.
+//! A graph is made from one recorded forward pass (`autograd::Tape::graph`), rewritten by the passes of [`passes`], and handed
+//! to [`Backend::plan`](crate::Backend::plan), which makes it executable. Dims are fixed: a graph serves images of one size.
 
 mod cost;
 mod interpret;
