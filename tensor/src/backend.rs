@@ -5,7 +5,9 @@ use std::{any::Any, fmt, sync::Arc};
 
 use smallvec::SmallVec;
 
-use crate::{Error, Format, Graph, Meta, Op, Plan, Result, Tensor, ops::Copy, tensor::Outputs};
+use crate::{
+    Error, Format, Graph, Meta, Op, Plan, Result, Tensor, ops::Copy, profile::sampled, tensor::Outputs,
+};
 
 /// A device that holds tensors and runs operations on them.
 pub trait Backend: fmt::Debug + Send + Sync {
@@ -97,7 +99,7 @@ pub fn execute_on(device: &Device, op: &Op, ins: &[&Tensor]) -> Result<Outputs<T
                 ins[0]
             } else {
                 let copy = Op::Copy(Copy { format: Format::Contiguous });
-                dense = device.run(&copy, ins, &metas)?;
+                dense = sampled(&copy, ins, &metas, || device.run(&copy, ins, &metas))?;
                 &dense[0]
             };
             x.layout().reshape(&r.dims).map(|layout| x.with_layout(layout))
@@ -106,6 +108,6 @@ pub fn execute_on(device: &Device, op: &Op, ins: &[&Tensor]) -> Result<Outputs<T
     };
     match view {
         Some(tensor) => Ok(Outputs::from_iter([tensor])),
-        None => device.run(op, ins, &outs),
+        None => sampled(op, ins, &outs, || device.run(op, ins, &outs)),
     }
 }

@@ -19,6 +19,7 @@ mod op;
 pub mod ops;
 mod ops_trait;
 mod plan;
+pub mod profile;
 pub mod rng;
 mod shape_only;
 mod tensor;

@@ -117,6 +117,10 @@ ops! {
     LogSoftmax,
     /// Channels regrouped: (groups, C/groups) transposed.
     ChannelShuffle,
+    /// Channels of several operands in turn.
+    Interleave,
+    /// The inverse of `Interleave`.
+    Deinterleave,
     /// Batch normalisation by the batch's own statistics.
     BatchNorm,
     /// Mean and biased variance of each channel.

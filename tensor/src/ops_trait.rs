@@ -472,6 +472,22 @@ pub trait Ops: Clone + Sized {
         Self::apply1(ChannelShuffle { groups }.into(), &[self])
     }
 
+    /// Channels (axis 1) of the operands in turn: what `cat` and a shuffle by their number give.
+    ///
+    /// # Errors
+    /// Where their dims differ.
+    fn interleave(parts: &[&Self]) -> Result<Self, Self::Error> {
+        Self::apply1(Interleave.into(), parts)
+    }
+
+    /// The inverse of `interleave`.
+    ///
+    /// # Errors
+    /// Where `parts` does not divide the channels.
+    fn deinterleave(&self, parts: usize) -> Result<Vec<Self>, Self::Error> {
+        Ok(Self::apply(Deinterleave { parts }.into(), &[self])?.into_iter().collect())
+    }
+
     /// What `op` would cost on these operands.
     ///
     /// # Errors

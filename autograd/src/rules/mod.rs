@@ -51,6 +51,7 @@ pub(crate) fn differentiable(op: &Op) -> bool {
         Op::Cast(cast) => cast.dtype.is_float(),
         Op::Reshape(_) | Op::Permute(_) | Op::BroadcastTo(_) | Op::Slice(_) | Op::Unslice(_) => true,
         Op::Copy(_) | Op::Cat(_) | Op::Gather(_) | Op::ScatterAdd(_) | Op::ChannelShuffle(_) => true,
+        Op::Interleave(_) | Op::Deinterleave(_) => true,
         Op::Binary(_) | Op::Select(_) | Op::Reduce(_) | Op::Softmax(_) | Op::LogSoftmax(_) => true,
         Op::MatMul(_) | Op::Conv2d(_) | Op::ConvTranspose2d(_) | Op::Conv2dWeight(_) => true,
         Op::MaxPool2d(_) | Op::PoolGather(_) | Op::MaxUnpool2d(_) => true,
@@ -71,6 +72,7 @@ pub(crate) fn saves(op: &Op, needs: &[bool]) -> Saves {
             Saves::NOTHING
         }
         Op::Cast(_) | Op::Copy(_) | Op::Cat(_) | Op::ChannelShuffle(_) => Saves::NOTHING,
+        Op::Interleave(_) | Op::Deinterleave(_) => Saves::NOTHING,
         Op::AvgPool2d(_) | Op::AvgPool2dInput(_) | Op::Resize2d(_) | Op::Resize2dInput(_) => Saves::NOTHING,
         Op::Unary(f) => pointwise::unary_saves(*f),
         Op::Binary(f) => pointwise::binary_saves(*f, needs),
@@ -114,6 +116,8 @@ pub(crate) fn backward(op: &Op, cx: &Context<'_>) -> Gradients {
         Op::Gather(gather) => movement::gather(gather, cx),
         Op::ScatterAdd(scatter) => movement::scatter_add(scatter, cx),
         Op::ChannelShuffle(shuffle) => movement::channel_shuffle(shuffle, cx),
+        Op::Interleave(_) => movement::interleave(cx),
+        Op::Deinterleave(_) => movement::deinterleave(cx),
         Op::Reduce(reduce) => reduce::reduce(reduce, cx),
         Op::MatMul(_) => linear::matmul(cx),
         Op::Conv2d(conv) => linear::conv2d(conv, cx),

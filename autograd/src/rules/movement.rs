@@ -7,7 +7,7 @@ use tensor::{
 };
 
 use super::{Gradients, single, wanted};
-use crate::Context;
+use crate::{Context, Var};
 
 /// Where the gradient is that of the result as it is. That of a slice, which has the slice's dims, is put back into
 /// its place by the engine.
@@ -59,4 +59,13 @@ pub(super) fn scatter_add(scatter: &ScatterAdd, cx: &Context<'_>) -> Gradients {
 pub(super) fn channel_shuffle(shuffle: &ChannelShuffle, cx: &Context<'_>) -> Gradients {
     let channels = cx.input_meta(0).dims[1];
     single(cx.grad(0)?.channel_shuffle(channels / shuffle.groups)?)
+}
+
+pub(super) fn interleave(cx: &Context<'_>) -> Gradients {
+    Ok(cx.grad(0)?.deinterleave(cx.inputs())?.into_iter().map(Some).collect())
+}
+
+pub(super) fn deinterleave(cx: &Context<'_>) -> Gradients {
+    let grads = (0..cx.grads().len()).map(|i| cx.grad(i)).collect::<crate::Result<Vec<_>>>()?;
+    single(Var::interleave(&grads.iter().collect::<Vec<_>>())?)
 }

@@ -59,6 +59,8 @@ checks! {
     Softmax softmax movement::softmax;
     LogSoftmax log_softmax movement::log_softmax;
     ChannelShuffle channel_shuffle movement::channel_shuffle;
+    Interleave interleave movement::interleave;
+    Deinterleave deinterleave movement::deinterleave;
     BatchNorm batch_norm norm::batch_norm;
     BatchNormStats batch_norm_stats norm::stats;
     BatchNormApply batch_norm_apply norm::apply;

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use tensor::{
     DType, Format,
     ops::{
-        Arange, ArgReduce, Bincount, BroadcastTo, Cast, Cat, ChannelShuffle, Copy, Distribution, Extremum,
-        Full, Gather, Histogram, LogSoftmax, Permute, Random, Reduce, Reduction, Reshape, ScatterAdd, Slice,
-        Softmax, Span, Unslice,
+        Arange, ArgReduce, Bincount, BroadcastTo, Cast, Cat, ChannelShuffle, Copy, Deinterleave,
+        Distribution, Extremum, Full, Gather, Histogram, Interleave, LogSoftmax, Permute, Random, Reduce,
+        Reduction, Reshape, ScatterAdd, Slice, Softmax, Span, Unslice,
     },
     rng::Key,
 };
@@ -192,6 +192,22 @@ pub fn channel_shuffle() {
     let cases = (draw::dims(2..=4, 3), 1..4_usize, draw::seed()).prop_map(|(mut dims, groups, seed)| {
         dims[1] *= groups;
         Case::new(ChannelShuffle { groups }, vec![Values::new(seed).any(&dims)])
+    });
+    check(cases.boxed());
+}
+
+pub fn interleave() {
+    let cases = (draw::dims(2..=4, 3), 1..4_usize, draw::seed()).prop_map(|(dims, parts, seed)| {
+        let mut draw = Values::new(seed);
+        Case::new(Interleave, (0..parts).map(|_| draw.any(&dims)).collect())
+    });
+    check(cases.boxed());
+}
+
+pub fn deinterleave() {
+    let cases = (draw::dims(2..=4, 3), 1..4_usize, draw::seed()).prop_map(|(mut dims, parts, seed)| {
+        dims[1] *= parts;
+        Case::new(Deinterleave { parts }, vec![Values::new(seed).any(&dims)])
     });
     check(cases.boxed());
 }

@@ -3,6 +3,7 @@
 mod latency;
 mod layers;
 mod memory;
+mod operations;
 mod training;
 
 use std::time::Instant;
@@ -13,6 +14,7 @@ pub use latency::{Inference, Way, inference};
 pub use layers::{LayerTime, Layers, layers};
 pub(crate) use memory::kilobytes;
 pub use memory::{Memory, memory};
+pub use operations::{OperationTime, Operations, operations};
 pub use training::{TrainingStep, training};
 
 /// Times of repeated runs, in milliseconds.

@@ -34,6 +34,45 @@ pub struct TrainingStep {
     pub memory: Memory,
 }
 
+/// A learner with a batch to learn from, over and over.
+pub(super) struct Pupil {
+    learner: Learner,
+    images: Tensor,
+    labels: Tensor,
+    steps: u64,
+}
+
+impl Pupil {
+    /// A freshly initialised model with its head, OWFL + SEL and Adam, and a batch of noise.
+    ///
+    /// # Errors
+    /// Where there is no such model, or the size is no multiple of 8.
+    pub(super) fn new(name: &str, classes: usize, size: Size, batch: usize) -> Result<Self> {
+        if !size.height.is_multiple_of(8) || !size.width.is_multiple_of(8) {
+            return Err(Error::usage(format!("training wants multiples of 8, not {size} (height x width)")));
+        }
+        let shape = model::config(name, classes)?;
+        // A long tail, so that all of α and γ are at work.
+        let tail: Vec<f64> = (0..classes).map(|i| 0.6f64.powi(i as i32)).collect();
+        let sum: f64 = tail.iter().sum();
+        let frequencies: Vec<f64> = tail.iter().map(|f| f / sum).collect();
+        let loss = "owfl+sel".parse()?;
+        let learner = Learner::with(&shape, loss, &frequencies, OptimizerKind::Adam, 1e-4, 0)?;
+        let images = noise(batch, size)?;
+        let pixels = batch * size.height * size.width;
+        let labels = (0..pixels).map(|i| (i / 97 % classes) as u8).collect();
+        let labels = Tensor::from_vec(labels, &[batch, size.height, size.width])?;
+        Ok(Self { learner, images, labels, steps: 0 })
+    }
+
+    /// Forward with the head, loss, backward, update.
+    pub(super) fn step(&mut self) -> Result<()> {
+        self.steps += 1;
+        self.learner.step(&self.images, &self.labels, Key::new(0, self.steps), 1.0)?;
+        Ok(())
+    }
+}
+
 /// Times `iters` training steps (forward with the head, OWFL + SEL, backward, Adam) over noise.
 ///
 /// # Errors
@@ -46,28 +85,9 @@ pub fn training(
     iters: usize,
     tick: &dyn Fn(),
 ) -> Result<TrainingStep> {
-    if !size.height.is_multiple_of(8) || !size.width.is_multiple_of(8) {
-        return Err(Error::usage(format!("training wants multiples of 8, not {size} (height x width)")));
-    }
-    let shape = model::config(name, classes)?;
-    // A long tail, so that all of α and γ are at work.
-    let tail: Vec<f64> = (0..classes).map(|i| 0.6f64.powi(i as i32)).collect();
-    let sum: f64 = tail.iter().sum();
-    let frequencies: Vec<f64> = tail.iter().map(|f| f / sum).collect();
-    let loss = "owfl+sel".parse()?;
-    let mut learner = Learner::with(&shape, loss, &frequencies, OptimizerKind::Adam, 1e-4, 0)?;
-    let images = noise(batch, size)?;
-    let pixels = batch * size.height * size.width;
-    let labels = (0..pixels).map(|i| (i / 97 % classes) as u8).collect();
-    let labels = Tensor::from_vec(labels, &[batch, size.height, size.width])?;
+    let mut pupil = Pupil::new(name, classes, size, batch)?;
     tensor::cpu::reset_peak_memory();
-    let mut step = 0;
-    let run = || {
-        step += 1;
-        learner.step(&images, &labels, Key::new(0, step), 1.0)?;
-        Ok(())
-    };
-    let timing = measure(iters, run, tick)?;
+    let timing = measure(iters, || pupil.step(), tick)?;
     Ok(TrainingStep {
         model: name.into(),
         classes,

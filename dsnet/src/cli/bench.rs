@@ -43,8 +43,8 @@ pub struct BenchArgs {
     /// Run operation by operation, without compiling
     #[arg(long, conflicts_with_all = ["train", "labels"])]
     eager: bool,
-    /// Show the time of each step of the compiled model
-    #[arg(long, conflicts_with_all = ["train", "eager"])]
+    /// Show the time of each step of the compiled model; with --train, that of each operation
+    #[arg(long, conflicts_with = "eager")]
     layers: bool,
     /// Print JSON
     #[arg(long)]
@@ -84,7 +84,14 @@ impl BenchArgs {
             self.model.iter().flat_map(|m| sizes.iter().map(move |&s| (m, s))).collect();
         let progress = Progress::new("measuring", "runs", (runs.len() * iters) as u64);
         let tick = || progress.add(1);
-        if self.train {
+        if self.train && self.layers {
+            let all: Vec<_> = runs
+                .into_iter()
+                .map(|(model, size)| bench::operations(model, classes, size, batch, iters, &tick))
+                .collect::<Result<_>>()?;
+            progress.finish();
+            if self.json { print_json(&all) } else { show_operations(&all) }
+        } else if self.train {
             let all: Vec<_> = runs
                 .into_iter()
                 .map(|(model, size)| bench::training(model, classes, size, batch, iters, &tick))
@@ -153,6 +160,39 @@ fn show_layers(all: &[bench::Layers]) -> Result<()> {
             r.copy_gbytes,
             bytes(r.planned_bytes as u64),
             bytes(r.naive_bytes as u64)
+        );
+    }
+    Ok(())
+}
+
+/// Rows of single operations that a reader will look at.
+const COSTLIEST: usize = 40;
+
+fn show_operations(all: &[bench::Operations]) -> Result<()> {
+    for r in all {
+        for rows in [&r.totals[..], &r.operations[..r.operations.len().min(COSTLIEST)]] {
+            let mut columns = vec![("operation", Align::Left)];
+            columns.extend(["uses", "ms", "share", "GFLOP/s", "GB/s"].map(|name| (name, Align::Right)));
+            columns.push(("operands", Align::Left));
+            let mut table = Table::new(&columns);
+            for row in rows {
+                let rate = |n: u64| format!("{:.0}", n as f64 / row.ms / 1e6);
+                table.row([
+                    row.op.clone(),
+                    row.calls.to_string(),
+                    format!("{:.2}", row.ms),
+                    format!("{:.1} %", 100.0 * row.ms / r.step_ms),
+                    rate(row.flops),
+                    rate(row.bytes),
+                    row.operands.clone(),
+                ]);
+            }
+            println!("{table}");
+        }
+        let counted: f64 = r.totals.iter().map(|row| row.ms).sum();
+        let (iters, threads, step) = (r.iters, r.threads, r.step_ms);
+        println!(
+            "{iters} steps of {step:.1} ms, {counted:.1} of them in operations, {threads} threads, CPU, f32"
         );
     }
     Ok(())

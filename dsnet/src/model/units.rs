@@ -5,9 +5,6 @@ use nn::{Ctx, Initializer, MaxPool2d, MaxUnpool2d, Module, Result, Visitor, visi
 
 use super::conv_bn::{Branch, ConvBn};
 
-/// Channel groups that the shuffle after each concatenation mixes.
-const GROUPS: usize = 2;
-
 /// First scale of the last normalisation of a [`Basic`] unit's branch. A small one lets the half of the channels that passes
 /// speak first, so that the deep net starts shallow (after Goyal et al. 2017, who start residual branches at 0); with 1 the
 /// untrained net amplifies rounding errors and learns more slowly (`docs/results.md`).
@@ -75,7 +72,7 @@ impl Down {
         let (pooled, index) = MaxPool2d::new(2).forward_indexed(x)?;
         let left = ctx.call("left", &self.left, &pooled)?;
         let right = ctx.call("right", &self.right, x)?;
-        Ok((Var::cat(&[&left, &right], 1)?.channel_shuffle(GROUPS)?, index))
+        Ok((Var::interleave(&[&left, &right])?, index))
     }
 }
 
@@ -111,7 +108,7 @@ impl Module for Basic {
         let half = x.dim(1)? / 2;
         let left = x.narrow(1, 0, half)?;
         let right = ctx.call("right", &self.right, &x.narrow(1, half, half)?)?;
-        Ok(Var::cat(&[&left, &right], 1)?.channel_shuffle(GROUPS)?)
+        Ok(Var::interleave(&[&left, &right])?)
     }
 
     fn visit(&self, visitor: &mut dyn Visitor) {

@@ -74,8 +74,8 @@ fn summary_shows_the_plan() {
     let dir = tempfile::tempdir().unwrap();
     let text = succeeds(dir.path(), &["summary", "--plan", "--size=64x64"]);
     let (before, after) = text.split_once("optimised:").unwrap();
-    assert!(before.contains("channel_shuffle(") && before.contains("batch_norm_apply_relu("), "{before}");
-    assert!(!after.contains("channel_shuffle") && after.contains("add unpooled("), "{after}");
+    assert!(before.contains("interleave(") && before.contains("batch_norm_apply_relu("), "{before}");
+    assert!(!after.contains("interleave") && after.contains("add unpooled("), "{after}");
     let dot = succeeds(dir.path(), &["summary", "--dot", "--size=64x64"]);
     assert!(dot.starts_with("digraph {") && dot.trim_end().ends_with('}') && dot.contains(" -> "), "{dot}");
 }

@@ -50,7 +50,7 @@ fn moves_only(op: &Op) -> bool {
             true
         }
         Op::Unslice(_) | Op::Cast(_) | Op::Copy(_) | Op::Select(_) | Op::Cat(_) | Op::Gather(_) => true,
-        Op::ChannelShuffle(_) => true,
+        Op::ChannelShuffle(_) | Op::Interleave(_) | Op::Deinterleave(_) => true,
         Op::Random(_) | Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Reduce(_) | Op::ArgReduce(_) => {
             false
         }
@@ -117,6 +117,8 @@ fn kernel(op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
         Op::Softmax(op) => op.cpu(ins),
         Op::LogSoftmax(op) => op.cpu(ins),
         Op::ChannelShuffle(op) => op.cpu(ins),
+        Op::Interleave(op) => op.cpu(ins, outs),
+        Op::Deinterleave(op) => op.cpu(ins, outs),
         Op::BatchNorm(op) => op.cpu(ins, outs),
         Op::BatchNormStats(op) => op.cpu(ins, outs),
         Op::BatchNormApply(op) => op.cpu(ins),

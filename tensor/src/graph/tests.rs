@@ -8,7 +8,7 @@ use crate::{
     DType, Ops, cpu,
     ops::{
         ArgReduce, BatchNormApply, Binary, Cast, Cat, ChannelShuffle, Conv2d, ConvTranspose2d, Distribution,
-        Extremum, MaxPool2d, MaxUnpool2d, Slice, Span, Unary, Window,
+        Extremum, Interleave, MaxPool2d, MaxUnpool2d, Slice, Span, Unary, Window,
     },
     rng::Key,
 };
@@ -154,8 +154,7 @@ fn basic(b: &mut Builder, x: ValueId) -> ValueId {
         y = b.same(y, half, kernel);
         y = b.norm(y, true);
     }
-    let joined = b.push(Cat { axis: 1 }, &[left, y]);
-    b.push(ChannelShuffle { groups: 2 }, &[joined])
+    b.push(Interleave, &[left, y])
 }
 
 #[test]
@@ -171,10 +170,10 @@ fn splits_joins_and_shuffles_dissolve() {
         "%0 = input f32[1, 8, 4, 4]
 %9 = conv2d 1x1(%0[4..8]) + bias, relu -> f32[1, 4, 4, 4]
 %23 = conv2d 3x3(%9) + bias, relu, conv2d 1x1 + bias, relu -> f32[1, 4, 4, 4]
-%34 = conv2d 1x1(%0[2..4], %23[2..4]) + bias, relu -> f32[1, 4, 4, 4]
-%48 = conv2d 3x3(%34) + bias, relu, conv2d 1x1 + bias, relu -> f32[1, 4, 4, 4]
-%52 = conv2d 1x1(%0[0..2], %23[0..2], %48) -> f32[1, 5, 4, 4]
-return %52
+%33 = conv2d 1x1(%0[2..4], %23[2..4]) + bias, relu -> f32[1, 4, 4, 4]
+%47 = conv2d 3x3(%33) + bias, relu, conv2d 1x1 + bias, relu -> f32[1, 4, 4, 4]
+%50 = conv2d 1x1(%0[0..2], %23[0..2], %47) -> f32[1, 5, 4, 4]
+return %50
 "
     );
     check(&graph);
@@ -268,6 +267,8 @@ fn random_graph(draws: &[Draw]) -> Graph {
                 let other = *second.get(&others);
                 if what % 12 == 8 && c + b.channels(other) <= 24 {
                     b.push(Cat { axis: 1 }, &[x, other])
+                } else if b.channels(other) == c && c <= 8 && n % 3 == 0 {
+                    b.push(Interleave, &[x, other])
                 } else if b.channels(other) == c {
                     b.push(Binary::Add, &[x, other])
                 } else {

@@ -50,6 +50,25 @@ fn check_shuffle(x: &Sample, groups: usize) {
     }
 }
 
+fn check_interleave(x: &Sample, parts: usize) {
+    let cut = x.tensor.deinterleave(parts).unwrap();
+    let each = x.tensor.dims()[1] / parts;
+    for (part, y) in cut.iter().enumerate() {
+        let (dims, got) = (y.dims(), y.to_f64_vec().unwrap());
+        assert_eq!(dims[1], each);
+        for (mut i, &v) in indices(x.tensor.dims()).zip(&x.values) {
+            if i[1] % parts == part {
+                i[1] /= parts;
+                assert_eq!(got[number(dims, &i)], v);
+            }
+        }
+    }
+    let back = Tensor::interleave(&cut.iter().collect::<Vec<_>>()).unwrap();
+    assert_eq!(back.to_f64_vec().unwrap(), x.values);
+    let joined = Tensor::cat(&cut.iter().collect::<Vec<_>>(), 1).unwrap().channel_shuffle(parts).unwrap();
+    assert_eq!(joined.to_f64_vec().unwrap(), x.values);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
 
@@ -67,6 +86,7 @@ proptest! {
             })
     ) {
         check_shuffle(&x, groups);
+        check_interleave(&x, groups);
     }
 }
 
@@ -85,5 +105,6 @@ fn large_joins_and_shuffles() {
         check_cat(0, &[x.clone(), plan(planes, 4).sample(&[1, 24, 50, 51], DType::F32)]);
         check_cat(3, &[x.clone(), plan(axes, 4).sample(&[2, 24, 50, 7], DType::F32)]);
         [1, 2, 3, 12, 24].into_iter().for_each(|groups| check_shuffle(&x, groups));
+        [1, 2, 3, 12].into_iter().for_each(|parts| check_interleave(&x, parts));
     }
 }

@@ -18,6 +18,7 @@ pub use epilogue::{Epilogue, Residual};
 pub use geometry::ConvGeometry;
 pub use pack::{Direction, PackedWeights};
 pub use weight_gradient::weight_gradient;
+pub(crate) use weight_gradient::weight_gradient_of;
 
 use super::simd::buffer::with_scratch;
 use super::simd::{Isa, Scalar};
@@ -36,6 +37,19 @@ pub struct Source<'a, T> {
     pub start: usize,
     /// Number of channels that are read.
     pub len: usize,
+}
+
+impl<'a, T> Source<'a, T> {
+    /// The channels of one pixel.
+    #[inline]
+    pub(crate) fn pixel(&self, i: usize) -> &'a [T] {
+        &self.data[i * self.pitch + self.start..][..self.len]
+    }
+
+    /// Whether there are as many pixels as `len` numbers of the channels that are read make up.
+    fn holds(&self, len: usize) -> bool {
+        self.start + self.len <= self.pitch && self.data.len() * self.len == len * self.pitch
+    }
 }
 
 /// A pointer that tasks share to write disjoint parts of one slice.

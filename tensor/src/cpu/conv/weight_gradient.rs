@@ -7,7 +7,7 @@
 use super::geometry::{AxisPhase, ConvGeometry};
 use super::pack::{Direction, PackLayout};
 use super::{
-    is_pointwise,
+    Source, is_pointwise, whole,
     winograd::{self, Form},
 };
 use crate::cpu::simd::buffer::with_scratch;
@@ -33,9 +33,22 @@ const PIECE_BYTES: usize = 24 << 10;
 /// # Panics
 /// If a slice's length does not fit the geometry, or `groups` does not divide the channels.
 pub fn weight_gradient<T: Scalar>(geometry: &ConvGeometry, x: &[T], gy: &[T], gw: &mut [T]) {
+    weight_gradient_of(geometry, whole(x, geometry.c_in), whole(gy, geometry.c_out), gw);
+}
+
+/// [`weight_gradient`] of channels where they lie.
+///
+/// # Panics
+/// As [`weight_gradient`].
+pub(crate) fn weight_gradient_of<T: Scalar>(
+    geometry: &ConvGeometry,
+    x: Source<'_, T>,
+    gy: Source<'_, T>,
+    gw: &mut [T],
+) {
     geometry.check();
-    assert_eq!(x.len(), geometry.input_len(), "input does not fit the geometry {geometry:?}");
-    assert_eq!(gy.len(), geometry.output_len(), "output gradient does not fit the geometry {geometry:?}");
+    assert!(x.holds(geometry.input_len()), "input does not fit the geometry {geometry:?}");
+    assert!(gy.holds(geometry.output_len()), "output gradient does not fit the geometry {geometry:?}");
     assert_eq!(gw.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
     if Form::best_for_gradient::<T>(geometry).is_some() {
         return winograd::weight_gradient(geometry, x, gy, gw);
@@ -57,7 +70,7 @@ pub fn weight_gradient<T: Scalar>(geometry: &ConvGeometry, x: &[T], gy: &[T], gw
         geometry: &geometry,
         x,
         gy,
-        spans: spans(kernels, &layout, &geometry, &columns),
+        spans: spans(kernels, &layout, &geometry, &columns, x.pitch == geometry.c_in),
     };
     let lines = geometry.batch * geometry.out_h;
     let len = layout.len();
@@ -111,6 +124,7 @@ fn spans<T: Scalar>(
     layout: &PackLayout,
     geometry: &ConvGeometry,
     columns: &AxisPhase,
+    alone: bool,
 ) -> SmallVec<[Span<T>; 8]> {
     let span = |tap: usize, depth: usize, from: usize, to: usize| Span {
         tap,
@@ -123,7 +137,9 @@ fn spans<T: Scalar>(
         }),
     };
     let (from, to) = columns.interior();
+    // Neighbouring columns follow each other in memory only where the pixels have no other channels.
     let merge = columns.is_contiguous()
+        && alone
         && layout.depth == geometry.c_in
         && layout.depth < MERGE_BELOW
         && from < to
@@ -151,8 +167,8 @@ struct Sum<'a, T: Scalar> {
     kernels: &'a Kernels<T>,
     layout: &'a PackLayout,
     geometry: &'a ConvGeometry,
-    x: &'a [T],
-    gy: &'a [T],
+    x: Source<'a, T>,
+    gy: Source<'a, T>,
     spans: SmallVec<[Span<T>; 8]>,
 }
 
@@ -169,7 +185,7 @@ impl<T: Scalar> Sum<'_, T> {
                 if (tap.from..tap.to).contains(&row) {
                     let at = ((row * rows.source_step) as isize + tap.offset) as usize;
                     let (input, gradient) = ((image * g.in_h + at) * g.in_w, line * g.out_w);
-                    self.piece((input * g.c_in, gradient * g.c_out), ky, piece, copy);
+                    self.piece((input * self.x.pitch, gradient * self.gy.pitch), ky, piece, copy);
                 }
             }
         }
@@ -179,7 +195,7 @@ impl<T: Scalar> Sum<'_, T> {
     fn piece(&self, lines: (usize, usize), ky: usize, (first, len): (usize, usize), copy: &mut [T]) {
         let (g, layout) = (self.geometry, self.layout);
         let depthwise = g.is_depthwise();
-        let (x_step, g_step) = (g.stride[1] * g.c_in, g.c_out);
+        let (x_step, g_step) = (g.stride[1] * self.x.pitch, self.gy.pitch);
         for group in 0..layout.groups {
             for block in &layout.blocks {
                 let width = layout.width(block);
@@ -191,21 +207,21 @@ impl<T: Scalar> Sum<'_, T> {
                     }
                     let column = ((from * g.stride[1]) as isize + span.offset) as usize;
                     let channel = if depthwise { block.start } else { group * layout.depth };
-                    let x = lines.0 + column * g.c_in + channel;
-                    let gy = lines.1 + from * g.c_out + group * layout.channels + block.start;
+                    let x = lines.0 + column * self.x.pitch + self.x.start + channel;
+                    let gy = lines.1 + from * g_step + self.gy.start + group * layout.channels + block.start;
                     // Pixels for which a whole vector can be read: all but the last ones of the tensor.
-                    let whole = |data: &[T], at: usize, step: usize| {
+                    let room = |data: &[T], at: usize, step: usize| {
                         data.len().checked_sub(at + width).map_or(0, |room| room / step + 1).min(to - from)
                     };
-                    let mut pixels = whole(self.gy, gy, g_step);
+                    let mut pixels = room(self.gy.data, gy, g_step);
                     if depthwise {
-                        pixels = pixels.min(whole(self.x, x, x_step));
+                        pixels = pixels.min(room(self.x.data, x, x_step));
                     }
                     let row = (ky * g.kernel[1] + span.tap) * layout.depth;
                     let mut tile = OuterTile {
-                        x: self.x[x..].as_ptr(),
+                        x: self.x.data[x..].as_ptr(),
                         x_step: x_step as isize,
-                        g: self.gy[gy..].as_ptr(),
+                        g: self.gy.data[gy..].as_ptr(),
                         g_step: g_step as isize,
                         len: pixels,
                         sum: copy[start + row * width..].as_mut_ptr(),
@@ -217,8 +233,8 @@ impl<T: Scalar> Sum<'_, T> {
                     let used = block.last + (block.nv - 1) * self.kernels.lanes;
                     for i in pixels..to - from {
                         let mut padded = [[T::zero(); MAX_WIDTH]; 2];
-                        padded[0][..used].copy_from_slice(&self.gy[gy + i * g_step..][..used]);
-                        let x = &self.x[x + i * x_step..];
+                        padded[0][..used].copy_from_slice(&self.gy.data[gy + i * g_step..][..used]);
+                        let x = &self.x.data[x + i * x_step..];
                         tile.x = x.as_ptr();
                         if depthwise {
                             padded[1][..used].copy_from_slice(&x[..used]);

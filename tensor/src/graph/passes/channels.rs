@@ -13,13 +13,13 @@ use super::Facts;
 use crate::{
     DType, Op, Result, Tensor,
     graph::{ConvStep, Graph, Node, PoolStep, Residual, Run, Step, ValueId},
-    ops::{Cat, ChannelShuffle, MaxPool2d, Slice, Span},
+    ops::{Cat, ChannelShuffle, Interleave, MaxPool2d, Slice, Span},
 };
 
 /// Where a channel is stored.
 type Place = (ValueId, usize);
 
-/// Removes `cat`, `slice` and `channel_shuffle` along the channels of images.
+/// Removes `cat`, `slice`, `channel_shuffle` and `interleave` along the channels of images.
 ///
 /// # Errors
 /// Where a constant can not be computed.
@@ -142,10 +142,10 @@ impl Dissolve<'_> {
                     .all(whole)
                     .then(|| places.into_iter().skip(start).step_by(step).take(len).collect())
             }
-            Op::ChannelShuffle(ChannelShuffle { groups }) => {
-                let places = self.places(ins[0]);
-                let each = places.len() / groups;
-                Some((0..places.len()).map(|c| places[c % groups * each + c / groups]).collect())
+            Op::ChannelShuffle(ChannelShuffle { groups }) => Some(shuffled(&self.places(ins[0]), *groups)),
+            Op::Interleave(Interleave) => {
+                let joined: Vec<Place> = ins.iter().flat_map(|&id| self.places(id)).collect();
+                Some(shuffled(&joined, ins.len()))
             }
             _ => None,
         }
@@ -253,6 +253,12 @@ impl Dissolve<'_> {
         let reordered = crate::Ops::gather(constant, axis, &crate::Ops::broadcast_to(&index, &wanted)?)?;
         Ok(self.graph.constant(reordered))
     }
+}
+
+/// Places with (groups, channels of each) transposed.
+fn shuffled(places: &[Place], groups: usize) -> Vec<Place> {
+    let each = places.len() / groups;
+    (0..places.len()).map(|c| places[c % groups * each + c / groups]).collect()
 }
 
 /// Places in the order of memory, and which of the given each is.

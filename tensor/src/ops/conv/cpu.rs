@@ -5,9 +5,9 @@ use super::*;
 use crate::{
     Element, Format, Outputs, Tensor,
     cpu::{
-        buffer, channels_last,
-        conv::{ConvGeometry, Direction, Epilogue, Source, once, weight_gradient},
+        conv::{ConvGeometry, Direction, Epilogue, once, weight_gradient_of},
         dispatch_float, output,
+        pixels::{readable, source},
         simd::Scalar,
         slice,
     },
@@ -38,15 +38,8 @@ fn run<T: Element + Scalar>(
     ins: &[&Tensor],
     out: &[usize],
 ) -> Result<Outputs<Tensor>> {
-    let dense;
-    let source = match channels_in_place::<T>(ins[0])? {
-        Some(source) => source,
-        None => {
-            dense = ins[0].to_format(Format::ChannelsLast)?;
-            let channels = dense.dims()[1];
-            Source { data: slice::<T>(&dense)?, pitch: channels, start: 0, len: channels }
-        }
-    };
+    let x = readable(ins[0])?;
+    let source = source::<T>(&x)?;
     let w = ins[1].to_format(Format::Contiguous)?;
     let bias = ins.get(2).map(|b| b.to_format(Format::Contiguous)).transpose()?;
     let bias = bias.as_ref().map(|b| slice::<T>(b)).transpose()?;
@@ -54,21 +47,6 @@ fn run<T: Element + Scalar>(
     Ok(smallvec::smallvec![output(out, Format::ChannelsLast, |y| {
         once(geometry, direction, source, w, epilogue, y);
     })])
-}
-
-/// The operand where it lies, if it is a run of channels of a channels-last image: half of a split needs no copy.
-fn channels_in_place<T: Element>(x: &Tensor) -> Result<Option<Source<'_, T>>> {
-    let (layout, dims) = (x.layout(), x.dims());
-    let &[n, c, h, w] = dims else { return Ok(None) };
-    let pitch = layout.strides()[3];
-    let strides = [h * w * pitch, 1, w * pitch, pitch];
-    if layout.strides() != strides || pitch < c || x.is_empty() {
-        return Ok(None);
-    }
-    let start = layout.offset() % pitch;
-    let (first, len) = (layout.offset() - start, n * h * w * pitch);
-    let image = buffer::<T>(x)?.get(first..first + len).filter(|_| start + c <= pitch);
-    Ok(image.map(|data| Source { data, pitch, start, len: c }))
 }
 
 impl Conv2d {
@@ -90,11 +68,11 @@ impl ConvTranspose2d {
 
 impl Conv2dWeight {
     pub(crate) fn cpu(&self, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
-        let ((x, x_dims), (g, g_dims)) = (channels_last(ins[0])?, channels_last(ins[1])?);
-        let geometry = geometry(&self.conv, &x_dims, &g_dims, self.kernel);
+        let geometry = geometry(&self.conv, ins[0].dims(), ins[1].dims(), self.kernel);
+        let (x, g) = (readable(ins[0])?, readable(ins[1])?);
         dispatch_float!(self.name(), x.dtype(), T => {
-            let (x, g) = (slice::<T>(&x)?, slice::<T>(&g)?);
-            let fill = |w: &mut [T]| weight_gradient(&geometry, x, g, w);
+            let (x, g) = (source::<T>(&x)?, source::<T>(&g)?);
+            let fill = |w: &mut [T]| weight_gradient_of(&geometry, x, g, w);
             Ok(smallvec::smallvec![output(&outs[0].dims, Format::Contiguous, fill)])
         })
     }

@@ -17,7 +17,12 @@ use rayon::prelude::*;
 const MAX_PARTS: usize = 8;
 
 /// As [`crate::cpu::conv::weight_gradient`], for a convolution that has this form.
-pub(crate) fn weight_gradient<T: Scalar>(g: &ConvGeometry, x: &[T], gy: &[T], gw: &mut [T]) {
+pub(crate) fn weight_gradient<T: Scalar>(
+    g: &ConvGeometry,
+    x: Source<'_, T>,
+    gy: Source<'_, T>,
+    gw: &mut [T],
+) {
     let kernels = T::kernels(Isa::current());
     let layout = PackLayout::new(kernels, &Form::Two.packing(g), Direction::Forward);
     let grid = Grid { form: Form::Two, size: [g.out_h, g.out_w], dilation: g.dilation[0] };
@@ -45,8 +50,8 @@ struct Sum<'a, T: Scalar> {
     kernels: &'a Kernels<T>,
     layout: &'a PackLayout,
     grid: Grid,
-    x: &'a [T],
-    gy: &'a [T],
+    x: Source<'a, T>,
+    gy: Source<'a, T>,
 }
 
 impl<T: Scalar> Sum<'_, T> {
@@ -58,8 +63,7 @@ impl<T: Scalar> Sum<'_, T> {
             let (v, rest) = scratch.split_at_mut(16 * tiles * c);
             let (d, zeros) = rest.split_at_mut(16 * tiles * k);
             zeros.fill(T::zero());
-            let source = Source { data: self.x, pitch: c, start: 0, len: c };
-            self.grid.inputs(self.kernels, &source, (image, row), columns, zeros, v);
+            self.grid.inputs(self.kernels, &self.x, (image, row), columns, zeros, v);
             self.gradients(image, row, columns, zeros, d);
             for p in 0..16 {
                 for block in &layout.blocks {
@@ -87,13 +91,17 @@ impl<T: Scalar> Sum<'_, T> {
 
     /// `A g Aᵀ` of a strip of tiles.
     fn gradients(&self, image: usize, row: usize, columns: &[usize], zeros: &[T], v: &mut [T]) {
-        let (Grid { size: [h, w], dilation, .. }, k) = (self.grid, self.layout.channels);
+        let (Grid { size: [h, w], dilation, .. }, k, gy) = (self.grid, self.layout.channels, &self.gy);
         assert!(v.len() >= 16 * columns.len() * k && zeros.len() >= k);
         for (t, &column) in columns.iter().enumerate() {
             let pixels = std::array::from_fn(|i| {
                 let (y, x) = (row + i / 2 * dilation, column + i % 2 * dilation);
                 let inside = y < h && x < w;
-                if inside { self.gy[((image * h + y) * w + x) * k..][..k].as_ptr() } else { zeros.as_ptr() }
+                if inside {
+                    gy.data[((image * h + y) * w + x) * gy.pitch + gy.start..][..k].as_ptr()
+                } else {
+                    zeros.as_ptr()
+                }
             });
             let tile =
                 GradientTile { pixels, channels: k, v: v[t * k..].as_mut_ptr(), v_step: columns.len() * k };
