@@ -10,6 +10,7 @@
 //! other, so the cut does not change any result.
 
 use super::epilogue::{After, Epilogue, Residual};
+use super::fold::MAX_FOLD;
 use super::geometry::{AxisPhase, AxisTap};
 use super::pack::PackLayout;
 use super::{Shared, Source};
@@ -51,6 +52,8 @@ pub(crate) struct Job<'a, T: Scalar> {
     pub columns: SmallVec<[AxisPhase; 2]>,
     /// Filter columns.
     pub kernel_w: usize,
+    /// Pixels of the result whose channels lie side by side in one of the sink; more than one only where labels are made.
+    pub fold: usize,
     pub epilogue: Epilogue<'a, T>,
     pub after: After<'a, T>,
 }
@@ -90,7 +93,7 @@ impl<T: Scalar> Job<'_, T> {
         match &self.after {
             After::Store => assert_eq!(y.len(), pixels * self.sink.pitch),
             After::Pointwise(next) => assert_eq!(y.len(), pixels * next.layout.channels),
-            After::Labels { len, .. } => assert_eq!(*len, pixels),
+            After::Labels { len, .. } => assert_eq!(*len, pixels * self.fold),
         }
         let longest = |phases: &[AxisPhase]| phases.iter().map(|p| p.len).max().unwrap_or(0);
         let (rows, columns) = (longest(&self.rows), longest(&self.columns));
@@ -205,11 +208,15 @@ impl<T: Scalar> Job<'_, T> {
             }
             After::Labels { out, .. } => {
                 self.tiles(s, kept, added, borders);
-                let mut labels = [0; UNIT_PIXELS];
-                best_channels::<T>(strip, pitch, &mut labels[..s.to - s.from]);
-                for (i, &label) in (s.from..s.to).zip(&labels) {
-                    // SAFETY: the pixel is inside the result, whose size `run` checked, and no other unit writes it.
-                    unsafe { *out.0.add(first + i * s.columns.step) = label };
+                let fold = self.fold;
+                let mut labels = [0; UNIT_PIXELS * MAX_FOLD];
+                best_channels::<T>(strip, pitch / fold, &mut labels[..(s.to - s.from) * fold]);
+                for (i, labels) in (s.from..s.to).zip(labels.chunks_exact(fold)) {
+                    let pixel = (first + i * s.columns.step) * fold;
+                    for (j, &label) in labels.iter().enumerate() {
+                        // SAFETY: inside the result, whose size `run` checked, and no other unit writes it.
+                        unsafe { *out.0.add(pixel + j) = label };
+                    }
                 }
             }
         }

@@ -39,6 +39,13 @@ impl<T> Default for Epilogue<'_, T> {
     }
 }
 
+impl<T> Epilogue<'_, T> {
+    /// Whether unpooled values are added, whose places depend on rows and columns.
+    pub(super) fn unpools(&self) -> bool {
+        matches!(self.residual, Some(Residual::Unpooled { .. }))
+    }
+}
+
 impl<T: Scalar> Residual<'_, T> {
     /// Copies the values of some pixels (image, row, column) of a result of this size, one after the other.
     pub(super) fn gather(

@@ -6,6 +6,7 @@
 
 mod direct;
 mod epilogue;
+mod fold;
 mod geometry;
 mod pack;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub(crate) use weight_gradient::weight_gradient_of;
 use super::simd::buffer::with_scratch;
 use super::simd::{Isa, Scalar};
 use direct::{Job, Plane};
+use fold::Fold;
 use pack::PackLayout;
 use winograd::Form;
 
@@ -152,9 +154,18 @@ pub(crate) fn once<T: Scalar>(
                 run_winograd(form, geometry, layout, packed, isa, from, epilogue, After::Store, to);
             });
         });
+    } else if let Some(fold) = Fold::of(geometry, direction).filter(|_| !epilogue.unpools()) {
+        let bias = epilogue.bias.map(|bias| fold.repeat(bias));
+        let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
+        with_scratch(weights.len(), |folded| {
+            fold.weights(weights, folded);
+            pack(&fold.geometry, folded, &mut |layout, packed| {
+                run(&fold.geometry, fold.by, layout, packed, isa, &[from], epilogue, After::Store, to);
+            });
+        });
     } else {
         pack(geometry, weights, &mut |layout, packed| {
-            run(geometry, layout, packed, isa, &[from], epilogue, After::Store, to);
+            run(geometry, 1, layout, packed, isa, &[from], epilogue, After::Store, to);
         });
     }
 }
@@ -177,25 +188,39 @@ pub(crate) fn run_packed<T: Scalar>(
     after: After<'_, T>,
     to: &mut [T],
 ) {
-    run(geometry, &weights.layout, &weights.data, weights.isa, sources, epilogue, after, to);
+    run(geometry, 1, &weights.layout, &weights.data, weights.isa, sources, epilogue, after, to);
 }
 
 /// Weights prepared for the fastest way to do one convolution with them many times.
 pub(crate) enum Prepared<T: Scalar> {
     /// The direct sum.
     Direct(PackedWeights<T>),
+    /// The direct sum over several pixels of the result at once.
+    Folded(Fold, PackedWeights<T>),
     /// Winograd's tiles.
     Winograd(Form, PackedWeights<T>),
 }
 
 impl<T: Scalar> Prepared<T> {
-    /// Chooses by the geometry; `alone` says that the input channels lie in one image, and that pixels are stored (no labels).
-    pub fn new(geometry: &ConvGeometry, direction: Direction, weights: &[T], alone: bool) -> Self {
+    /// Chooses by the geometry; `alone` says that the input channels lie in one image, and that pixels are stored (no labels);
+    /// `last` that nothing but a bias, a ReLU and the choice of labels follows.
+    pub fn new(
+        geometry: &ConvGeometry,
+        direction: Direction,
+        weights: &[T],
+        alone: bool,
+        last: bool,
+    ) -> Self {
         assert_eq!(weights.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
-        match Form::best::<T>(geometry).filter(|_| alone) {
-            Some(form) => Self::winograd(form, geometry, direction, weights),
-            None => Self::Direct(PackedWeights::new(geometry, direction, weights)),
+        if let Some(form) = Form::best::<T>(geometry).filter(|_| alone) {
+            return Self::winograd(form, geometry, direction, weights);
         }
+        if let Some(fold) = Fold::of(geometry, direction).filter(|_| last) {
+            let mut folded = vec![T::zero(); weights.len()];
+            fold.weights(weights, &mut folded);
+            return Self::Folded(fold, PackedWeights::new(&fold.geometry, direction, &folded));
+        }
+        Self::Direct(PackedWeights::new(geometry, direction, weights))
     }
 
     /// As [`run_packed`], for the geometry that the weights were prepared for.
@@ -209,6 +234,12 @@ impl<T: Scalar> Prepared<T> {
     ) {
         match self {
             Self::Direct(weights) => run_packed(geometry, sources, weights, epilogue, after, to),
+            Self::Folded(fold, weights) => {
+                let bias = epilogue.bias.map(|bias| fold.repeat(bias));
+                let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
+                let PackedWeights { layout, data, isa } = weights;
+                run(&fold.geometry, fold.by, layout, data, *isa, sources, epilogue, after, to);
+            }
             Self::Winograd(form, weights) => {
                 let [source] = *sources else { unreachable!("prepared for one source") };
                 run_winograd(
@@ -260,8 +291,10 @@ fn run_winograd<T: Scalar>(
     job.run(to);
 }
 
+/// Runs the direct sum; pixels of the result hold those of `fold` neighbours.
 fn run<T: Scalar>(
     geometry: &ConvGeometry,
+    fold: usize,
     layout: &PackLayout,
     packed: &[T],
     isa: Isa,
@@ -299,10 +332,11 @@ fn run<T: Scalar>(
         rows: axis(0),
         columns: axis(1),
         kernel_w: geometry.kernel[1],
+        fold,
         epilogue,
         after,
     };
-    if is_pointwise(geometry) && !matches!(epilogue.residual, Some(Residual::Unpooled { .. })) {
+    if is_pointwise(geometry) && !epilogue.unpools() {
         // Rows do not matter: one long row lets tiles and tasks be cut anywhere.
         let pixels = geometry.batch * geometry.in_h * geometry.in_w;
         let flat = ConvGeometry { batch: 1, in_h: 1, in_w: pixels, out_h: 1, out_w: pixels, ..*geometry };

@@ -185,6 +185,25 @@ fn the_networks_own_layers_match_plain_loops() {
     check::<f32>(&same(64, 64, 1).with_stride([2, 2]), (false, false, true, true));
 }
 
+/// Transposed convolutions as wide as their stride, whose results lie side by side.
+#[test]
+fn filters_as_wide_as_their_stride_match_plain_loops() {
+    for (kernel, stride, size) in [
+        ([2, 2], [2, 2], [6, 10]),
+        ([3, 2], [1, 2], [5, 8]),
+        ([1, 3], [2, 3], [4, 9]),
+        ([2, 4], [2, 4], [4, 12]),
+    ] {
+        for (c_in, c_out) in [(19, 16), (1, 3), (40, 5)] {
+            let g = ConvGeometry::new(2, size, c_in, c_out, kernel).with_stride(stride);
+            assert!(Fold::of(&g, Direction::InputGradient).is_some());
+            for extras in [(false, false, false, false), (true, true, true, true)] {
+                check::<f32>(&g, extras);
+            }
+        }
+    }
+}
+
 #[test]
 fn an_empty_batch_is_no_work() {
     let g = ConvGeometry::new(0, [4, 4], 3, 5, [3, 3]).with_padding([1, 1]);

@@ -60,7 +60,8 @@ impl PreparedConv {
             None => None,
         };
         let alone = step.sources.len() == 1 && !step.labels;
-        let weights = Prepared::new(&geometry, direction, slice::<f32>(&weight)?, alone);
+        let last = step.tail.is_none() && step.residual.is_none();
+        let weights = Prepared::new(&geometry, direction, slice::<f32>(&weight)?, alone, last);
         let pitches = step.sources.iter().map(|run| graph.meta(run.value).dims[1]).collect();
         Ok(Self { geometry, weights, bias: bias(step.bias)?, tail, pitches })
     }

@@ -13,6 +13,9 @@ use crate::{
 /// Elements worth a task of their own.
 const TASK: usize = 1 << 14;
 
+/// Windows of a picture that are done at once: their rows fit the first-level cache.
+const WINDOWS: usize = 128;
+
 /// Some channels of an image in memory: elements per pixel, first channel, number of channels.
 #[derive(Clone, Copy)]
 struct Slab<'a> {
@@ -134,15 +137,37 @@ vectorized! {
     /// One row of windows for a run of channels: maxima alone.
     fn max_row<T: num_traits::Float>(x: &[T], y: &mut [T], s: &Shape) {
         let below = s.wide * s.pitch;
+        // Pictures: two rows as one long vector first, since three channels fill none.
+        if (s.len, s.pitch) == (3, 3) {
+            let mut column = [T::zero(); 6 * WINDOWS];
+            for (i, y) in y.chunks_mut(WINDOWS * s.channels).enumerate() {
+                let windows = y.len() / s.channels;
+                let column = &mut column[..6 * windows];
+                let (top, bottom) = x[6 * WINDOWS * i..].split_at(below);
+                for ((to, &a), &b) in column.iter_mut().zip(top).zip(bottom) {
+                    *to = larger(a, b);
+                }
+                let pairs = column.as_chunks::<6>().0.iter();
+                for (&[a, b, c, d, e, f], y) in pairs.zip(y.chunks_exact_mut(s.channels)) {
+                    y[s.to..s.to + 3].copy_from_slice(&[larger(a, d), larger(b, e), larger(c, f)]);
+                }
+            }
+            return;
+        }
         for (w, y) in y.chunks_exact_mut(s.channels).enumerate() {
             let at = 2 * w * s.pitch;
             let taps = [at, at + s.pitch, at + below, at + below + s.pitch].map(|at| &x[at..][..s.len]);
             for (j, y) in y[s.to..s.to + s.len].iter_mut().enumerate() {
-                let larger = |a: T, b: T| select((b > a) | b.is_nan(), b, a);
                 *y = larger(larger(taps[0][j], taps[1][j]), larger(taps[2][j], taps[3][j]));
             }
         }
     }
+}
+
+/// The larger of two, NaN over numbers, the first of equal ones.
+#[inline(always)]
+fn larger<T: num_traits::Float>(a: T, b: T) -> T {
+    select((b > a) | b.is_nan(), b, a)
 }
 
 /// The largest of four values and its place for `B` neighbouring channels, in local arrays, which stay in registers. The first
