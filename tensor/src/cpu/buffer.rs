@@ -49,6 +49,10 @@ struct Pool {
     free: HashMap<usize, VecDeque<(NonNull<u8>, u64)>>,
     /// Blocks released so far: the clock.
     released: u64,
+    /// Blocks given back to the system and not missed since, by class.
+    given_back: HashMap<usize, usize>,
+    /// Bytes of blocks that were given back and then missed: so much more is kept.
+    missed: usize,
     stats: MemoryStats,
 }
 
@@ -56,9 +60,10 @@ impl Pool {
     /// Takes the blocks that have not been used for longest out of the pool, until what is in use and what is
     /// kept together are hardly more than was ever in use at once. The caller gives them back to the system.
     fn trim(&mut self) -> Vec<(NonNull<u8>, usize)> {
-        // Sizes in demand change in the course of a training step: with no slack at all, blocks would be
-        // given back and asked for again in every step.
-        let limit = self.stats.peak + self.stats.peak / 8;
+        // Sizes in demand change in the course of a training step: with no slack at all, blocks would be given back and
+        // asked for again in every step. How much it takes shows in what is missed.
+        let slack = (self.stats.peak / 8).max(self.missed.min(self.stats.peak / 2));
+        let limit = self.stats.peak + slack;
         let mut blocks = Vec::new();
         while self.stats.live + self.stats.cached > limit {
             let age =
@@ -66,6 +71,7 @@ impl Pool {
             let Some((_, class)) = self.free.iter().filter_map(age).min() else { break };
             if let Some((ptr, _)) = self.free.get_mut(&class).and_then(VecDeque::pop_front) {
                 self.stats.cached -= class;
+                *self.given_back.entry(class).or_default() += 1;
                 blocks.push((ptr, class));
             }
         }
@@ -115,6 +121,10 @@ impl CpuBuffer {
             return Self { ptr, bytes, class };
         }
         pool.stats.system_allocations += 1;
+        if let Some(blocks) = pool.given_back.get_mut(&class).filter(|blocks| **blocks > 0) {
+            *blocks -= 1;
+            pool.missed += class;
+        }
         let unused = pool.trim();
         drop(pool);
         unused.into_iter().for_each(|(ptr, class)| release(ptr, class));
@@ -175,6 +185,8 @@ pub fn memory_stats() -> MemoryStats {
 pub fn reset_peak_memory() {
     let mut pool = pool();
     pool.stats.peak = pool.stats.live;
+    pool.missed = 0;
+    pool.given_back.clear();
 }
 
 /// Gives all memory kept for reuse back to the system.
