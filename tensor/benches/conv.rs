@@ -29,6 +29,8 @@ fn layers() -> Vec<Layer> {
     let dilated = |size, c, d: usize| {
         ConvGeometry::new(1, size, c, c, [3, 3]).with_padding([d, d]).with_dilation([d, d])
     };
+    let oblong =
+        |size, c, k: [usize; 2]| ConvGeometry::new(1, size, c, c, k).with_padding([k[0] / 2, k[1] / 2]);
     let (full, half, quarter, eighth) = ([360, 640], [180, 320], [90, 160], [45, 80]);
     add("init 3x3s2 3>13", conv(full, 3, 13, 3).with_stride([2, 2]), false);
     add("down1 1x1 16>32 half", conv(half, 16, 32, 1), false);
@@ -43,6 +45,8 @@ fn layers() -> Vec<Layer> {
     add("stage3 3x3d5 64>64", dilated(eighth, 64, 5), false);
     add("stage3 3x3d9 64>64", dilated(eighth, 64, 9), false);
     add("stage3 3x3d17 64>64", dilated(eighth, 64, 17), false);
+    add("erfnet 3x1 64>64", oblong(eighth, 64, [3, 1]), false);
+    add("erfnet 1x3 64>64", oblong(eighth, 64, [1, 3]), false);
     add("up4 1x1 128>64", conv(eighth, 128, 64, 1), false);
     add("up4 3x3s2 transposed 64>64", conv(quarter, 64, 64, 3).with_stride([2, 2]), true);
     add("up5 1x1 64>16", conv(quarter, 64, 16, 1), false);
