@@ -11,7 +11,7 @@
 //! | [`report`] | pages and figures made from runs |
 //! | [`tensorboard`] | a run's numbers as TensorBoard events |
 //! | [`metrics`] | confusion matrix and scores |
-//! | [`mod@bench`], [`summary`] | what a model costs |
+//! | [`mod@bench`], [`summary`], [`models`] | what a model costs, and all of them beside the paper's figures |
 //! | [`ui`] | progress and tables |
 //! | [`stop`] | being asked to stop by a signal |
 //! | [`cli`] | the command line |
@@ -26,6 +26,7 @@ pub mod eval;
 pub mod infer;
 pub mod metrics;
 pub mod model;
+pub mod models;
 pub mod pictures;
 pub mod predict;
 pub mod report;

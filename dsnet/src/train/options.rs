@@ -81,7 +81,7 @@ options! {
     #[arg(long, value_name = "N", help_heading = "Data")]
     workers: usize,
 
-    /// dsnet-0.5, dsnet-1.0, dsnet-1.5 or dsnet-2.0 [default: dsnet-1.0]
+    /// dsnet-0.5, 1.0, 1.5, 2.0, or a variant of 1.0 as dsnet-add; `dsnet summary --all` lists them [default: dsnet-1.0]
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     model: String,
     /// Start from these weights instead of random ones
