@@ -60,7 +60,7 @@ impl BrowseArgs {
         let options = self.options.or(file);
         super::use_threads(options.threads)?;
         let config = options.resolve()?;
-        let dataset = config.data.open_train()?;
+        let dataset = config.open_train()?;
         // Samples of an incomplete batch, which training leaves out, are worth a look as well.
         let options = LoaderOptions { drop_last: false, ..config.loader_options() };
         let loader = Loader::new(dataset, options)?;

@@ -4,6 +4,7 @@ mod bench;
 mod browse;
 mod compare;
 mod doctor;
+mod draw;
 mod eval;
 mod plot;
 mod predict;
@@ -42,6 +43,8 @@ enum Command {
     Plot(Box<plot::PlotArgs>),
     /// Show training samples with their labels, augmented as training sees them, as one HTML file
     Browse(Box<browse::BrowseArgs>),
+    /// Write drawn street scenes to disk in the layout of Cityscapes, to rehearse on
+    Draw(draw::DrawArgs),
     /// Measure time and memory of inference, or of a training step
     Bench(bench::BenchArgs),
     /// List a model's layers with shapes, parameters and cost
@@ -129,6 +132,7 @@ fn run(command: Command) -> Result<()> {
         Command::Compare(args) => args.run(),
         Command::Plot(args) => args.run(),
         Command::Browse(args) => args.run(),
+        Command::Draw(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Summary(args) => args.run(),
         Command::Stats(args) => args.run(),

@@ -13,4 +13,5 @@ mod resume;
 #[cfg(unix)]
 mod running;
 mod seeing;
+mod stages;
 mod whole;
