@@ -9,6 +9,7 @@
 //! | [`browse`] | looking at training samples |
 //! | [`infer`], [`eval`], [`predict`], [`pictures`] | running a trained model |
 //! | [`report`] | pages and figures made from runs |
+//! | [`reproduce`] | the paper's tables, made again |
 //! | [`tensorboard`] | a run's numbers as TensorBoard events |
 //! | [`metrics`] | confusion matrix and scores |
 //! | [`mod@bench`], [`summary`], [`models`] | what a model costs, and all of them beside the paper's figures |
@@ -30,6 +31,7 @@ pub mod models;
 pub mod pictures;
 pub mod predict;
 pub mod report;
+pub mod reproduce;
 mod spare;
 pub mod stop;
 pub mod summary;

@@ -9,6 +9,7 @@ mod eval;
 mod plot;
 mod predict;
 mod report;
+mod reproduce;
 mod stats;
 mod summary;
 mod train;
@@ -43,6 +44,8 @@ enum Command {
     Plot(Box<plot::PlotArgs>),
     /// Show training samples with their labels, augmented as training sees them, as one HTML file
     Browse(Box<browse::BrowseArgs>),
+    /// Make a table of the paper again: train and measure its rows, print ours beside the paper's
+    Reproduce(Box<reproduce::ReproduceArgs>),
     /// Write drawn street scenes to disk in the layout of Cityscapes, to rehearse on
     Draw(draw::DrawArgs),
     /// Measure time and memory of inference, or of a training step
@@ -132,6 +135,7 @@ fn run(command: Command) -> Result<()> {
         Command::Compare(args) => args.run(),
         Command::Plot(args) => args.run(),
         Command::Browse(args) => args.run(),
+        Command::Reproduce(args) => args.run(),
         Command::Draw(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Summary(args) => args.run(),

@@ -14,4 +14,5 @@ mod resume;
 mod running;
 mod seeing;
 mod stages;
+mod tables;
 mod whole;
