@@ -12,6 +12,7 @@
 //! | [`reproduce`] | the paper's tables, made again |
 //! | [`tensorboard`] | a run's numbers as TensorBoard events |
 //! | [`metrics`] | confusion matrix and scores |
+//! | [`scaling`] | training steps on more ranks, simulated |
 //! | [`mod@bench`], [`summary`], [`models`] | what a model costs, and all of them beside the paper's figures |
 //! | [`ui`] | progress and tables |
 //! | [`stop`] | being asked to stop by a signal |
@@ -32,6 +33,7 @@ pub mod pictures;
 pub mod predict;
 pub mod report;
 pub mod reproduce;
+pub mod scaling;
 mod spare;
 pub mod stop;
 pub mod summary;

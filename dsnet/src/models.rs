@@ -6,7 +6,7 @@ use crate::{
     Result,
     model::{self, DsNet, Variant},
     summary::summarize,
-    ui::{Align, Table, thousands},
+    ui::{Align, Table, thousands, wrapped},
 };
 
 /// Parameters of the sizes as Table 2 prints them: cut, in units of 10⁵.
@@ -55,30 +55,11 @@ pub fn listed(classes: usize, height: usize, width: usize, markdown: bool) -> Re
     }
     let note = "The paper's figures are for 19 classes; those of the four sizes are cut after the second digit, those of the \
                 variants rounded.";
+    // In Markdown one line, for whoever writes the page to break.
+    let paragraph = |text: &str| if markdown { format!("{text}\n") } else { wrapped(text) };
     let text = if markdown { table.markdown() } else { table.to_string() };
-    let notes: Vec<String> = readings.into_iter().map(|reading| wrapped(&reading, markdown)).collect();
-    Ok(format!("{text}\n{}\n{}", wrapped(note, markdown), notes.concat()))
-}
-
-/// Lines of at most 100 characters; in Markdown one line, a paragraph or a list entry.
-fn wrapped(text: &str, markdown: bool) -> String {
-    if markdown {
-        return text.to_owned() + "\n";
-    }
-    let mut out = String::new();
-    let mut length = 0;
-    for word in text.split(' ') {
-        let more = word.chars().count() + 1;
-        if length > 0 && length + more > 100 {
-            out += "\n  ";
-            length = 2;
-        } else if length > 0 {
-            out += " ";
-        }
-        out += word;
-        length += more;
-    }
-    out + "\n"
+    let notes: Vec<String> = readings.into_iter().map(|reading| paragraph(&reading)).collect();
+    Ok(format!("{text}\n{}\n{}", paragraph(note), notes.concat()))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::{
 const SHOWN: [&str; 4] = ["seed", "batch", "threads", "config"];
 
 /// Leaves the options of `train` that matter to training alone out of the help; they are taken all the same.
-fn quiet(arg: clap::Arg) -> clap::Arg {
+pub(super) fn quiet(arg: clap::Arg) -> clap::Arg {
     let training = matches!(arg.get_help_heading(), Some("Model" | "Training" | "Run"));
     let hide = training && !SHOWN.contains(&arg.get_id().as_str());
     arg.hide(hide)

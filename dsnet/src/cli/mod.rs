@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and who answers.
 
 mod bench;
+mod bench_data;
 mod browse;
 mod compare;
 mod doctor;
@@ -10,6 +11,7 @@ mod plot;
 mod predict;
 mod report;
 mod reproduce;
+mod scaling;
 mod stats;
 mod summary;
 mod train;
@@ -50,6 +52,10 @@ enum Command {
     Draw(draw::DrawArgs),
     /// Measure time and memory of inference, or of a training step
     Bench(bench::BenchArgs),
+    /// Measure loading: which of reading, decoding, augmenting and collating takes how long
+    BenchData(Box<bench_data::BenchDataArgs>),
+    /// Simulate training steps on more ranks, from measured compute, bytes and bandwidths
+    Scaling(scaling::ScalingArgs),
     /// List a model's layers with shapes, parameters and cost
     Summary(summary::SummaryArgs),
     /// Show class frequencies of a training set, and the α and γ that the loss takes from them
@@ -138,6 +144,8 @@ fn run(command: Command) -> Result<()> {
         Command::Reproduce(args) => args.run(),
         Command::Draw(args) => args.run(),
         Command::Bench(args) => args.run(),
+        Command::BenchData(args) => args.run(),
+        Command::Scaling(args) => args.run(),
         Command::Summary(args) => args.run(),
         Command::Stats(args) => args.run(),
         Command::Doctor(args) => args.run(),

@@ -10,6 +10,7 @@ use crate::{
     data::Source,
     reproduce::{PaperTable, Request, printed, reproduce},
     train::TrainOptions,
+    ui::wrapped,
 };
 
 /// Options of `dsnet reproduce`.
@@ -54,14 +55,17 @@ impl ReproduceArgs {
         super::use_threads(options.threads)?;
         let data = format!("{:?}", options.data.unwrap_or(Source::Synthetic)).to_lowercase();
         let name = self.table.name();
-        let out = options.out.take().unwrap_or_else(|| format!("runs/{name}-{data}").into());
+        let out = options.out.take().unwrap_or_else(|| match self.table {
+            PaperTable::Table8 => format!("runs/{name}").into(),
+            _ => format!("runs/{name}-{data}").into(),
+        });
         let request = Request { table: self.table, options, out, only: self.only, iters: self.iters };
         let rows = reproduce(&request)?;
         let (table, note) = printed(self.table, &rows, &data);
         std::fs::create_dir_all(&request.out).map_err(|e| Error::io("make the folder", &request.out, e))?;
         let path = request.out.join(format!("{name}.md"));
         write_atomically(&path, format!("{}\n{note}\n", table.markdown()).as_bytes())?;
-        println!("\n{table}\n{note}\n\nas Markdown    {}", path.display());
+        println!("\n{table}\n{}\nas Markdown    {}", wrapped(&note), path.display());
         Ok(())
     }
 }

@@ -63,10 +63,10 @@ fn note(table: PaperTable, rows: &[(Row, Option<Measured>)], data: &str) -> Stri
     let mut epochs: Vec<usize> = done.iter().map(|f| f.epochs).collect();
     epochs.dedup();
     let epochs: Vec<String> = epochs.iter().map(usize::to_string).collect();
-    let trained = format!("Ours: {data}, {} epochs, best weights by val mIoU.", epochs.join(" / "));
+    let trained = format!("Ours: {data}, epochs {}, best weights by val mIoU.", epochs.join(" / "));
     let speed = format!("Speed: CPU, {threads} threads, f32, compiled; paper: GTX 1080Ti.");
     let more = rows.len() - done.len();
-    let rest = if more > 0 { format!(" {more} rows are not made yet.") } else { String::new() };
+    let rest = if more > 0 { format!(" Rows not made yet: {more}.") } else { String::new() };
     match table {
         PaperTable::Table2 => format!(
             "{trained} Paper: Cityscapes val, 120 epochs; accuracy and speed of the other sizes are not known here. {speed}{rest}"
@@ -118,11 +118,11 @@ mod tests {
         let all: Vec<_> = all.into_iter().map(|row| (row, None)).collect();
         let (table, note) = printed(PaperTable::Table5, &all, "x");
         assert!(table.to_string().contains("dsnet-nosf       –   50.1    –  110.3           –"), "{table}");
-        assert!(note.contains("10 rows are not made yet"));
+        assert!(note.contains("Rows not made yet: 10"));
         let all: Vec<_> = all.into_iter().map(|(row, _)| (row, Some(found.clone()))).collect();
         let (table, note) = printed(PaperTable::Table5, &all, "x");
         assert!(table.markdown().contains("| dsnet-dw | 50.0 | 58.0 | 25.0 | 59.2 | 910,460 | 0.89 |"));
-        assert!(note.starts_with("Ours: x, 3 epochs"), "{note}");
+        assert!(note.starts_with("Ours: x, epochs 3"), "{note}");
     }
 
     #[test]

@@ -52,7 +52,8 @@ impl TrainConfig {
         })
     }
 
-    fn parts(&self, data: Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>> {
+    /// `data` with its pictures cut into parts, where that is asked for.
+    pub(crate) fn parts(&self, data: Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>> {
         Ok(match self.patches.0 {
             Some(grid) => Arc::new(Patches::new(data, grid)?),
             None => data,

@@ -4,6 +4,7 @@
 mod faults;
 #[cfg(unix)]
 mod kills;
+mod measure;
 mod mistakes;
 mod program;
 #[cfg(unix)]

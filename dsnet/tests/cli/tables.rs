@@ -24,7 +24,7 @@ fn rows_are_made_once_and_go_on() {
     };
     // One row, then all: the first is not made again.
     let out = succeeds(at, &losses(&["--only=wce"]));
-    assert!(out.contains("3 rows are not made yet"), "{out}");
+    assert!(out.contains("Rows not made yet: 3"), "{out}");
     let row = |name: &str| at.join("t").join(name).join("row.json");
     let made = |name: &str| std::fs::metadata(row(name)).unwrap().modified().unwrap();
     let first = made("wce");
@@ -33,7 +33,7 @@ fn rows_are_made_once_and_go_on() {
     std::fs::remove_file(row("fl-sel")).unwrap();
     let out = succeeds(at, &losses(&[]));
     assert_eq!(made("wce"), first);
-    for part in ["owfl-sel", "58.5", "92.0", "2 epochs"] {
+    for part in ["owfl-sel", "58.5", "92.0", "epochs 2"] {
         assert!(out.contains(part), "{part} is not in\n{out}");
     }
     let markdown = std::fs::read_to_string(at.join("t/table6.md")).unwrap();
@@ -74,7 +74,7 @@ fn a_stopped_row_goes_on() {
     let before = nn::Checkpoint::load(&last).unwrap().meta.step;
     assert!(before >= 1 && !at.join("t/wce/row.json").exists());
     let out = succeeds(at, &long);
-    assert!(out.contains("150 epochs"), "{out}");
+    assert!(out.contains("epochs 150"), "{out}");
     let log = std::fs::read_to_string(at.join("t/wce/log.jsonl")).unwrap();
     let starts = log.lines().filter(|l| l.contains("\"kind\":\"start\"")).count();
     assert_eq!(starts, 2, "it went on, and did not begin anew");
