@@ -1,4 +1,7 @@
 //! Where the time of loading goes: reading files, decoding them, augmenting, collating; and what loading threads deliver.
+//!
+//! Reading is timed by the clock on the wall. The other stages are timed by what the thread spent on a processor, where the
+//! system tells (Linux): other programs do not change it.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,7 +15,7 @@ use crate::{Error, Result, train::TrainConfig};
 pub struct Stage {
     /// What is done.
     pub name: String,
-    /// Milliseconds for each sample, on one core.
+    /// Milliseconds for each sample, on one core: by the clock for reading, else on the processor.
     pub ms: f64,
 }
 
@@ -68,6 +71,20 @@ impl DataBench {
 /// Milliseconds of all stages.
 pub fn total(stages: &[Stage]) -> f64 {
     stages.iter().map(|stage| stage.ms).sum()
+}
+
+/// Seconds that this thread spent on a processor, where the system tells.
+fn processor_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(text.split_whitespace().next()?.parse::<u64>().ok()? as f64 * 1e-9)
+}
+
+/// What `f` returns, and the seconds on a processor that it takes; on the wall where the system does not tell.
+fn computed<T>(f: impl FnOnce() -> T) -> (T, f64) {
+    let before = processor_seconds();
+    let (value, wall) = timed(f);
+    let spent = before.and_then(|before| Some(processor_seconds()? - before));
+    (value, spent.unwrap_or(wall))
 }
 
 /// Seconds that `f` takes, with its result.
@@ -160,17 +177,18 @@ fn stages(
         read += seconds;
         bytes += first?;
         // Loading reads the files again, which the system has in memory by then.
-        let (again, reading) = timed(|| files(index));
+        let (again, reading) = computed(|| files(index));
         again?;
-        let (sample, seconds) = timed(|| data.load(index));
-        decode += (seconds - reading).max(0.0);
-        let (augmented, seconds) = timed(|| sample.map(|sample| loader.augment(epoch, index, sample)));
+        let (sample, seconds) = computed(|| data.load(index));
+        // The sum of differences is what counts: a single one may be below 0 by the clock's resolution.
+        decode += seconds - reading;
+        let (augmented, seconds) = computed(|| sample.map(|sample| loader.augment(epoch, index, sample)));
         augment += seconds;
         waiting.push(augmented?.sample);
         if waiting.len() == loader.options().batch || collated + waiting.len() == count {
             let (names, indices) = (vec![String::new(); waiting.len()], vec![0; waiting.len()]);
             let (batch, seconds) =
-                timed(|| Batch::collate(&waiting, names, indices, &norm, Position::default()));
+                computed(|| Batch::collate(&waiting, names, indices, &norm, Position::default()));
             collate += seconds;
             let images = batch?.images;
             bench.size = (images.dims()[3], images.dims()[2]);
@@ -190,7 +208,9 @@ fn stages(
         (true, 0) => "draw",
         (true, _) => "decode",
     };
-    let stage = |name: &str, seconds: f64| Stage { name: name.into(), ms: 1e3 * seconds / each as f64 };
+    // Above 0, for rates and shares.
+    let stage =
+        |name: &str, seconds: f64| Stage { name: name.into(), ms: 1e3 * seconds.max(1e-9) / each as f64 };
     let mut all = vec![stage(load, decode), stage("augment", augment), stage("collate", collate)];
     if bytes > 0 {
         all.insert(0, stage("read", read));
