@@ -1,8 +1,9 @@
-//! Random scale, crop and mirroring. What happens to a sample is drawn from (seed, epoch, index) alone, so
+//! Random scale, crop, mirroring and colours. What happens to a sample is drawn from (seed, epoch, index) alone, so
 //! the order of loading and the number of threads cannot change it.
 
-use crate::dataset::{Normalization, Sample};
+use crate::dataset::{Area, Normalization, Sample};
 use crate::error::{Error, Result};
+use crate::jitter::Jitter;
 use crate::resize::Window;
 use crate::rng::Rng;
 
@@ -30,11 +31,13 @@ pub struct Augment {
     pub crop: Option<(usize, usize)>,
     /// Mirror left and right in half of the cases.
     pub flip: bool,
+    /// Change brightness, contrast and saturation of the image by factors in 1 ± this, 0 to 1; 0 leaves them.
+    pub jitter: f32,
 }
 
 impl Default for Augment {
     fn default() -> Augment {
-        Augment { scale: Scale::Fixed(1.0), crop: None, flip: false }
+        Augment { scale: Scale::Fixed(1.0), crop: None, flip: false, jitter: 0.0 }
     }
 }
 
@@ -65,7 +68,15 @@ impl Augment {
         {
             return Err(Error::Options(format!("cannot crop to {h}x{w} (height x width) pixels")));
         }
+        if !(0.0..=1.0).contains(&self.jitter) {
+            return Err(Error::Options(format!("jitter can be 0 to 1, not {}", self.jitter)));
+        }
         Ok(())
+    }
+
+    /// The change of colours of sample `index` in `epoch`, where there is one.
+    pub fn draw_jitter(&self, seed: u64, epoch: usize, index: usize) -> Option<Jitter> {
+        (self.jitter > 0.0).then(|| Jitter::draw(self.jitter, seed, epoch, index))
     }
 
     /// The geometry for sample `index` of `size` (width, height) in `epoch`.
@@ -113,6 +124,19 @@ impl Geometry {
         self.window.flip
     }
 
+    /// The part of the result that is no padding; empty where all of it is.
+    pub fn picture(&self) -> Area {
+        let Window { scaled, origin, out, flip } = self.window;
+        let along = |origin: isize, scaled: usize, out: usize| {
+            let from = (-origin).clamp(0, out as isize) as usize;
+            let to = (scaled as isize - origin).clamp(from as isize, out as isize) as usize;
+            (from, to - from)
+        };
+        let (left, width) = along(origin.0, scaled.0, out.0);
+        let (top, height) = along(origin.1, scaled.1, out.1);
+        Area { left: if flip { out.0 - left - width } else { left }, top, width, height }
+    }
+
     /// Whether a sample of `size` (width, height) comes out as it went in.
     pub fn is_identity(&self, size: (usize, usize)) -> bool {
         self.window == Window { scaled: size, origin: (0, 0), out: size, flip: false }
@@ -152,7 +176,7 @@ mod tests {
     #[test]
     fn one_pass_equals_resize_then_crop() {
         let s = sample(40, 30);
-        let a = Augment { scale: Scale::Uniform(0.8, 2.0), crop: Some((20, 24)), flip: true };
+        let a = Augment { scale: Scale::Uniform(0.8, 2.0), crop: Some((20, 24)), flip: true, jitter: 0.0 };
         for epoch in 0..40 {
             let g = a.draw(5, epoch, 1, (40, 30));
             let w = g.window;
@@ -175,12 +199,19 @@ mod tests {
     #[test]
     fn small_samples_are_padded_with_mean_and_ignore() {
         let s = sample(10, 6);
-        let a = Augment { crop: Some((9, 16)), ..Augment::default() };
+        let a = Augment { crop: Some((9, 16)), flip: true, ..Augment::default() };
         let mut places = std::collections::HashSet::new();
         for index in 0..200 {
-            let out = a.draw(0, 0, index, (10, 6)).apply(&s, &NORM);
+            let g = a.draw(0, 0, index, (10, 6));
+            let out = g.apply(&s, &NORM);
             let kept = out.labels.data().iter().filter(|&&v| v != 255).count();
             assert_eq!(kept, 60);
+            let a = g.picture();
+            for (i, &v) in out.labels.data().iter().enumerate() {
+                let within = (a.left..a.left + a.width).contains(&(i % 16))
+                    && (a.top..a.top + a.height).contains(&(i / 16));
+                assert_eq!(within, v != 255, "{a:?} {i}");
+            }
             for (i, &v) in out.labels.data().iter().enumerate() {
                 if v == 255 {
                     assert_eq!(out.image.pixel(i % 16, i / 16), NORM.mean_color());
@@ -193,7 +224,12 @@ mod tests {
 
     #[test]
     fn draws_depend_on_the_key_and_nothing_else() {
-        let a = Augment { scale: Scale::Choice(vec![0.5, 1.0, 1.5]), crop: Some((32, 32)), flip: true };
+        let a = Augment {
+            scale: Scale::Choice(vec![0.5, 1.0, 1.5]),
+            crop: Some((32, 32)),
+            flip: true,
+            jitter: 0.0,
+        };
         let draw = |seed, epoch, index| a.draw(seed, epoch, index, (100, 80));
         assert_eq!(draw(1, 2, 3), draw(1, 2, 3));
         let others = [draw(2, 2, 3), draw(1, 3, 3), draw(1, 2, 4), draw(3, 2, 1)];
@@ -212,5 +248,7 @@ mod tests {
         }
         assert!(Augment { crop: Some((0, 4)), ..Augment::default() }.validate().is_err());
         assert!(with(Scale::Choice(vec![0.5, 1.0])).is_ok());
+        assert!(Augment { jitter: 1.5, ..Augment::default() }.validate().is_err());
+        assert!(Augment { jitter: f32::NAN, ..Augment::default() }.validate().is_err());
     }
 }

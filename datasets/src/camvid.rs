@@ -4,12 +4,10 @@
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
-use crate::check::Depth;
 use crate::classes::{Classes, IGNORE};
-use crate::dataset::{Dataset, Normalization, Sample, Split};
+use crate::dataset::{Normalization, Split};
 use crate::error::{Error, Result};
 use crate::files::{Mapping, Missing, Pair, Pairs};
-use crate::picture::{Image, LabelMap};
 
 const MAPPING: Mapping = Mapping { name: "the CamVid classes (0 to 10, and 11 for void)", table: mapping };
 
@@ -31,12 +29,9 @@ fn mapping() -> [Option<u8>; 256] {
     table
 }
 
-/// One split of CamVid on disk; 11 classes, void is ignored (255).
-#[derive(Debug, Clone)]
-pub struct CamVid {
-    files: Pairs,
-    classes: Classes,
-}
+/// CamVid on disk; 11 classes, void is ignored (255).
+#[derive(Debug, Clone, Copy)]
+pub struct CamVid;
 
 impl CamVid {
     /// Reads the split's list and finds the files it names under `root`.
@@ -45,7 +40,7 @@ impl CamVid {
     /// longest tail that exists under `root` is used. A line whose files cannot be found stays a sample,
     /// which fails with the list's name and line when loaded and which [`crate::check`] reports. Errors when
     /// the list is missing, unreadable or empty.
-    pub fn open(root: impl AsRef<Path>, split: Split) -> Result<CamVid> {
+    pub fn open(root: impl AsRef<Path>, split: Split) -> Result<Pairs> {
         let root = root.as_ref();
         let list = root.join(format!("{split}.txt"));
         let layout = |reason: String| Error::Layout { root: root.into(), reason };
@@ -73,8 +68,14 @@ impl CamVid {
         if pairs.is_empty() {
             return Err(Error::decode(&list, "the split list names no image"));
         }
-        let files = Pairs { dataset: format!("camvid {split}"), root: root.into(), pairs };
-        Ok(CamVid { files, classes: Classes::camvid() })
+        Ok(Pairs {
+            dataset: format!("camvid {split}"),
+            root: root.into(),
+            pairs,
+            classes: Classes::camvid(),
+            normalization: Normalization::CAMVID,
+            problems: Vec::new(),
+        })
     }
 }
 
@@ -147,47 +148,5 @@ impl Resolver<'_> {
             }
         }
         Err(format!("no file \"{entry}\", nor any tail of that path, in {}", self.root.display()))
-    }
-}
-
-impl Dataset for CamVid {
-    fn describe(&self) -> String {
-        self.files.dataset.clone()
-    }
-
-    fn len(&self) -> usize {
-        self.files.pairs.len()
-    }
-
-    fn name(&self, index: usize) -> &str {
-        &self.files.pairs[index].name
-    }
-
-    fn classes(&self) -> &Classes {
-        &self.classes
-    }
-
-    fn normalization(&self) -> Normalization {
-        Normalization::CAMVID
-    }
-
-    fn image(&self, index: usize) -> Result<Image> {
-        self.files.image(index)
-    }
-
-    fn labels(&self, index: usize) -> Result<LabelMap> {
-        self.files.labels(index)
-    }
-
-    fn load(&self, index: usize) -> Result<Sample> {
-        self.files.load(index)
-    }
-
-    fn content_key(&self) -> Result<String> {
-        self.files.content_key()
-    }
-
-    fn inspect(&self, index: usize, depth: Depth) -> std::result::Result<bool, Vec<Error>> {
-        self.files.inspect(index, depth)
     }
 }

@@ -5,13 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::check::Depth;
 use crate::cityscapes_labels::{train_id_of_label_id, train_id_of_train_id};
 use crate::classes::Classes;
-use crate::dataset::{Dataset, Normalization, Sample, Split};
+use crate::dataset::{Normalization, Split};
 use crate::error::{Error, Result};
 use crate::files::{Mapping, Pair, Pairs, entries, relative};
-use crate::picture::{Image, LabelMap};
 
 const IMAGE_SUFFIX: &str = "_leftImg8bit.png";
 const LABEL_IDS: Mapping =
@@ -56,20 +54,16 @@ impl FromStr for Annotation {
     }
 }
 
-/// One split of Cityscapes on disk; 19 classes, everything else is ignored (255).
-#[derive(Debug, Clone)]
-pub struct Cityscapes {
-    files: Pairs,
-    orphans: Vec<String>,
-    classes: Classes,
-}
+/// Cityscapes on disk; 19 classes, everything else is ignored (255).
+#[derive(Debug, Clone, Copy)]
+pub struct Cityscapes;
 
 impl Cityscapes {
     /// Lists the split's images, in order of city and file name, and looks for each one's label file.
     ///
     /// Label files are not opened. An image without one stays a sample, which fails when its label is asked
     /// for and which [`crate::check`] reports. Errors when `root` has no image of this split at all.
-    pub fn open(root: impl AsRef<Path>, split: Split, annotation: Annotation) -> Result<Cityscapes> {
+    pub fn open(root: impl AsRef<Path>, split: Split, annotation: Annotation) -> Result<Pairs> {
         let root = root.as_ref();
         let images = root.join("leftImg8bit").join(split.as_str());
         let truth = root.join(annotation.as_str()).join(split.as_str());
@@ -94,10 +88,14 @@ impl Cityscapes {
         if pairs.is_empty() {
             return Err(Error::Layout { root: root.into(), reason: expected() });
         }
-        let orphans = orphans(&truth, &images, annotation, root)?;
-        let dataset = format!("cityscapes {annotation} {split}");
-        let files = Pairs { dataset, root: root.into(), pairs };
-        Ok(Cityscapes { files, orphans, classes: Classes::cityscapes() })
+        Ok(Pairs {
+            dataset: format!("cityscapes {annotation} {split}"),
+            root: root.into(),
+            pairs,
+            classes: Classes::cityscapes(),
+            normalization: Normalization::CITYSCAPES,
+            problems: orphans(&truth, &images, annotation, root)?,
+        })
     }
 }
 
@@ -148,50 +146,4 @@ fn orphans(truth: &Path, images: &Path, annotation: Annotation, root: &Path) -> 
         }
     }
     Ok(found)
-}
-
-impl Dataset for Cityscapes {
-    fn describe(&self) -> String {
-        self.files.dataset.clone()
-    }
-
-    fn len(&self) -> usize {
-        self.files.pairs.len()
-    }
-
-    fn name(&self, index: usize) -> &str {
-        &self.files.pairs[index].name
-    }
-
-    fn classes(&self) -> &Classes {
-        &self.classes
-    }
-
-    fn normalization(&self) -> Normalization {
-        Normalization::CITYSCAPES
-    }
-
-    fn image(&self, index: usize) -> Result<Image> {
-        self.files.image(index)
-    }
-
-    fn labels(&self, index: usize) -> Result<LabelMap> {
-        self.files.labels(index)
-    }
-
-    fn load(&self, index: usize) -> Result<Sample> {
-        self.files.load(index)
-    }
-
-    fn content_key(&self) -> Result<String> {
-        self.files.content_key()
-    }
-
-    fn inspect(&self, index: usize, depth: Depth) -> std::result::Result<bool, Vec<Error>> {
-        self.files.inspect(index, depth)
-    }
-
-    fn layout_problems(&self) -> Vec<String> {
-        self.orphans.clone()
-    }
 }

@@ -1,6 +1,7 @@
 //! What a dataset is to the rest of the program: numbered samples with names, classes and a fingerprint.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::check::Depth;
@@ -15,6 +16,49 @@ pub struct Sample {
     pub image: Image,
     /// Train ids of the same size.
     pub labels: LabelMap,
+}
+
+/// A rectangle of pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Area {
+    /// First column.
+    pub left: usize,
+    /// First row.
+    pub top: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+impl Area {
+    /// Whether it has pixels and lies within a picture of this (width, height).
+    pub fn lies_in(&self, (width, height): (usize, usize)) -> bool {
+        let ends =
+            |from: usize, len: usize, all: usize| len > 0 && from.checked_add(len).is_some_and(|e| e <= all);
+        ends(self.left, self.width, width) && ends(self.top, self.height, height)
+    }
+}
+
+impl Sample {
+    /// The part of it that `area` says.
+    ///
+    /// Errors where that is not within the picture.
+    pub fn cut(&self, area: Area) -> Result<Sample> {
+        let (width, height) = self.image.size();
+        if !area.lies_in((width, height)) {
+            let what = format!("{area:?} does not lie in a picture of {width}x{height} pixels");
+            return Err(Error::Options(what));
+        }
+        let rows = |data: &[u8], channels: usize| -> Vec<u8> {
+            let row = |y: usize| &data[(y * width + area.left) * channels..][..area.width * channels];
+            (area.top..area.top + area.height).flat_map(row).copied().collect()
+        };
+        Ok(Sample {
+            image: Image::from_parts(area.width, area.height, rows(self.image.data(), 3)),
+            labels: LabelMap::from_parts(area.width, area.height, rows(self.labels.data(), 1)),
+        })
+    }
 }
 
 /// Per-channel mean and standard deviation (RGB, on a 0..1 scale) that images are normalised with:
@@ -118,6 +162,16 @@ pub trait Dataset: Send + Sync {
 
     /// Image and labels of a sample, of one size.
     fn load(&self, index: usize) -> Result<Sample>;
+
+    /// A part of a sample; whoever can do that without reading all of it does.
+    fn load_area(&self, index: usize, area: Area) -> Result<Sample> {
+        self.load(index)?.cut(area)
+    }
+
+    /// The files that sample `index` is read from; none for one that is drawn.
+    fn files(&self, _index: usize) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// A fingerprint that changes when the samples do; caches are filed under it.
     fn content_key(&self) -> Result<String>;

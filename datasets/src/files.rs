@@ -1,10 +1,12 @@
 //! What Cityscapes and CamVid share: a list of image and label files, read, inspected and fingerprinted.
+//! They differ in how the list is made, and in classes and normalisation.
 
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use crate::check::Depth;
-use crate::dataset::Sample;
+use crate::classes::Classes;
+use crate::dataset::{Dataset, Normalization, Sample};
 use crate::error::{Error, Result};
 use crate::picture::{Image, LabelMap};
 use crate::read::{decode_image, decode_labels, inspect_image, label_header, read_bytes};
@@ -34,12 +36,16 @@ pub(crate) struct Mapping {
     pub table: fn() -> [Option<u8>; 256],
 }
 
-/// The samples of one split.
+/// The samples of one split of a dataset on disk; see [`crate::CamVid`] and [`crate::Cityscapes`].
 #[derive(Debug, Clone)]
-pub(crate) struct Pairs {
-    pub dataset: String,
-    pub root: PathBuf,
-    pub pairs: Vec<Pair>,
+pub struct Pairs {
+    pub(crate) dataset: String,
+    pub(crate) root: PathBuf,
+    pub(crate) pairs: Vec<Pair>,
+    pub(crate) classes: Classes,
+    pub(crate) normalization: Normalization,
+    /// Defects that belong to no sample.
+    pub(crate) problems: Vec<String>,
 }
 
 impl Pairs {
@@ -59,24 +65,6 @@ impl Pairs {
         pair.label.clone().map_err(|hint| Error::NoLabel { image: pair.name.clone(), hint })
     }
 
-    pub fn image(&self, index: usize) -> Result<Image> {
-        let path = self.image_path(self.get(index)?)?;
-        decode_image(&path, &read_bytes(&path)?)
-    }
-
-    pub fn labels(&self, index: usize) -> Result<LabelMap> {
-        let (path, mapping) = self.label_path(self.get(index)?)?;
-        decode_labels(&path, &read_bytes(&path)?, &(mapping.table)(), mapping.name)
-    }
-
-    pub fn load(&self, index: usize) -> Result<Sample> {
-        // The label first: it is the one more often missing and the cheaper to read.
-        let labels = self.labels(index)?;
-        let image = self.image(index)?;
-        self.same_size(index, image.size(), labels.size())?;
-        Ok(Sample { image, labels })
-    }
-
     fn same_size(&self, index: usize, image: (usize, usize), label: (usize, usize)) -> Result<()> {
         if image == label {
             return Ok(());
@@ -90,7 +78,56 @@ impl Pairs {
         })
     }
 
-    pub fn inspect(&self, index: usize, depth: Depth) -> std::result::Result<bool, Vec<Error>> {
+    fn inspect_image(&self, index: usize, depth: Depth) -> Result<(usize, usize)> {
+        let path = self.image_path(self.get(index)?)?;
+        let bytes = read_bytes(&path)?;
+        match depth {
+            Depth::Headers | Depth::Labels => inspect_image(&path, &bytes),
+            Depth::Full => Ok(decode_image(&path, &bytes)?.size()),
+        }
+    }
+}
+
+impl Dataset for Pairs {
+    fn describe(&self) -> String {
+        self.dataset.clone()
+    }
+
+    fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    fn name(&self, index: usize) -> &str {
+        &self.pairs[index].name
+    }
+
+    fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    fn normalization(&self) -> Normalization {
+        self.normalization
+    }
+
+    fn image(&self, index: usize) -> Result<Image> {
+        let path = self.image_path(self.get(index)?)?;
+        decode_image(&path, &read_bytes(&path)?)
+    }
+
+    fn labels(&self, index: usize) -> Result<LabelMap> {
+        let (path, mapping) = self.label_path(self.get(index)?)?;
+        decode_labels(&path, &read_bytes(&path)?, &(mapping.table)(), mapping.name)
+    }
+
+    fn load(&self, index: usize) -> Result<Sample> {
+        // The label first: it is the one more often missing and the cheaper to read.
+        let labels = self.labels(index)?;
+        let image = self.image(index)?;
+        self.same_size(index, image.size(), labels.size())?;
+        Ok(Sample { image, labels })
+    }
+
+    fn inspect(&self, index: usize, depth: Depth) -> std::result::Result<bool, Vec<Error>> {
         let mut problems = Vec::new();
         let mut labelled = true;
         let image_size = self.inspect_image(index, depth);
@@ -113,17 +150,8 @@ impl Pairs {
         if problems.is_empty() { Ok(labelled) } else { Err(problems) }
     }
 
-    fn inspect_image(&self, index: usize, depth: Depth) -> Result<(usize, usize)> {
-        let path = self.image_path(self.get(index)?)?;
-        let bytes = read_bytes(&path)?;
-        match depth {
-            Depth::Headers | Depth::Labels => inspect_image(&path, &bytes),
-            Depth::Full => Ok(decode_image(&path, &bytes)?.size()),
-        }
-    }
-
     /// Names, sizes and modification times of all files.
-    pub fn content_key(&self) -> Result<String> {
+    fn content_key(&self) -> Result<String> {
         let mut key = Fingerprint::new();
         key.add(self.dataset.as_bytes());
         for pair in &self.pairs {
@@ -139,6 +167,16 @@ impl Pairs {
             }
         }
         Ok(key.finish())
+    }
+
+    fn layout_problems(&self) -> Vec<String> {
+        self.problems.clone()
+    }
+
+    fn files(&self, index: usize) -> Vec<PathBuf> {
+        let pair = self.pairs.get(index);
+        let image = pair.and_then(|p| p.image.clone().ok());
+        image.into_iter().chain(pair.and_then(|p| Some(p.label.clone().ok()?.0))).collect()
     }
 }
 

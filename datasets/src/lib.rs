@@ -7,9 +7,10 @@
 //! 2. [`Image`] and [`LabelMap`]: decoded pictures in host memory, read with size limits and strict formats.
 //! 3. [`Dataset`]: numbered samples. [`Cityscapes`] and [`CamVid`] read folders, [`Synthetic`] draws street
 //!    scenes, and [`check`] finds every broken pair before training starts.
+//!    [`Patches`] cuts each sample into overlapping parts, [`Cached`] keeps decoded samples on disk.
 //! 4. [`class_stats`] and [`class_weights`]: class frequencies (cached on disk) and the α, γ that
 //!    order-of-magnitude weighted focal loss derives from them.
-//! 5. [`Augment`]: random scale, crop and flip, drawn from (seed, epoch, index).
+//! 5. [`Augment`]: random scale, crop, flip and colour jitter, drawn from (seed, epoch, index).
 //! 6. [`Loader`]: worker threads that turn samples into [`Batch`]es in an order that does not depend on how
 //!    many of them there are.
 //! 7. [`render`]: label maps back into pictures for people.
@@ -19,6 +20,7 @@
 
 mod augment;
 mod batch;
+mod cache;
 mod camvid;
 mod check;
 mod cityscapes;
@@ -28,7 +30,9 @@ mod classes;
 mod dataset;
 mod error;
 mod files;
+mod jitter;
 mod loader;
+mod patches;
 mod picture;
 mod png;
 mod read;
@@ -44,15 +48,19 @@ mod write;
 
 pub use augment::{Augment, Geometry, Scale};
 pub use batch::{Batch, image_tensor};
+pub use cache::{CacheUse, Cached};
 pub use camvid::CamVid;
 pub use check::{Depth, Problems, check};
 pub use cityscapes::{Annotation, Cityscapes};
 pub use cityscapes_export::write_cityscapes;
 pub use cityscapes_labels::{CITYSCAPES_LABELS, Label};
 pub use classes::{Class, Classes, IGNORE};
-pub use dataset::{Dataset, Normalization, Sample, Split};
+pub use dataset::{Area, Dataset, Normalization, Sample, Split};
 pub use error::{Error, Result};
+pub use files::Pairs;
+pub use jitter::Jitter;
 pub use loader::{Augmented, Batches, Loader, LoaderOptions, Position};
+pub use patches::{PatchGrid, Patches};
 pub use picture::{Image, LabelMap};
 pub use read::{MAX_BYTES, MAX_PIXELS};
 pub use resize::{resize_image, resize_labels};

@@ -15,6 +15,7 @@ use crate::augment::{Augment, Geometry};
 use crate::batch::Batch;
 use crate::dataset::{Dataset, Normalization, Sample};
 use crate::error::{Error, Result};
+use crate::jitter::Jitter;
 use crate::rng::Rng;
 use crate::shard::Shard;
 
@@ -31,12 +32,14 @@ pub struct Position {
 }
 
 /// A sample as training sees it, not yet normalised.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Augmented {
     /// Image and labels.
     pub sample: Sample,
     /// What was done to them.
     pub geometry: Geometry,
+    /// How the colours were changed, where they were.
+    pub jitter: Option<Jitter>,
     /// Width and height before that.
     pub original: (usize, usize),
 }
@@ -177,13 +180,21 @@ impl Loader {
 
     /// Sample `index` as training sees it in `epoch`.
     pub fn sample(&self, epoch: usize, index: usize) -> Result<Augmented> {
+        Ok(self.augment(epoch, index, self.dataset.load(index)?))
+    }
+
+    /// Sample `index`, read already, as training sees it in `epoch`.
+    pub fn augment(&self, epoch: usize, index: usize, whole: Sample) -> Augmented {
         let o = &*self.options;
-        let whole = self.dataset.load(index)?;
         let original = whole.image.size();
         let geometry = o.augment.draw(o.seed, epoch, index, original);
         let norm = o.normalization.unwrap_or_else(|| self.dataset.normalization());
-        let sample = if geometry.is_identity(original) { whole } else { geometry.apply(&whole, &norm) };
-        Ok(Augmented { sample, geometry, original })
+        let mut sample = if geometry.is_identity(original) { whole } else { geometry.apply(&whole, &norm) };
+        let jitter = o.augment.draw_jitter(o.seed, epoch, index);
+        if let Some(jitter) = jitter {
+            sample.image = jitter.apply(&sample.image, geometry.picture());
+        }
+        Augmented { sample, geometry, jitter, original }
     }
 
     fn work(

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::classes::IGNORE;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::files::Fingerprint;
 use crate::write::write_atomic;
 
 /// Changes when the meaning of the cache file does.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Pixel counts of every class over all samples of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub struct ClassStats {
 struct Cached {
     format: u32,
     content_key: String,
+    /// Over all counts and names: a file that was changed or damaged is not believed.
+    checksum: String,
     stats: ClassStats,
 }
 
@@ -48,6 +51,15 @@ impl ClassStats {
     pub fn frequencies(&self) -> Vec<f64> {
         let total = self.labelled().max(1) as f64;
         self.pixels.iter().map(|&n| n as f64 / total).collect()
+    }
+
+    fn checksum(&self) -> String {
+        let mut sum = Fingerprint::new();
+        sum.add(self.dataset.as_bytes());
+        self.classes.iter().for_each(|name| sum.add(name.as_bytes()));
+        let numbers = self.pixels.iter().chain(&self.images_with).chain([&self.images, &self.ignored]);
+        numbers.for_each(|n| sum.add(&n.to_le_bytes()));
+        sum.finish()
     }
 
     fn belongs_to(&self, dataset: &dyn Dataset) -> bool {
@@ -77,7 +89,7 @@ pub fn class_stats(
         return Ok(stats);
     }
     let stats = count(dataset, progress)?;
-    let cached = Cached { format: FORMAT, content_key, stats };
+    let cached = Cached { format: FORMAT, content_key, checksum: stats.checksum(), stats };
     let json = serde_json::to_vec_pretty(&cached).map_err(|e| Error::decode(&path, e.to_string()))?;
     write_atomic(&path, &json)?;
     Ok(cached.stats)
@@ -92,9 +104,10 @@ fn cache_path(folder: &Path, dataset: &dyn Dataset) -> PathBuf {
 fn read_cache(path: &Path, content_key: &str, dataset: &dyn Dataset) -> Option<ClassStats> {
     // Whatever is wrong with the file, counting again is the answer; it will be overwritten.
     let cached: Cached = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    let usable =
-        cached.format == FORMAT && cached.content_key == content_key && cached.stats.belongs_to(dataset);
-    usable.then_some(cached.stats)
+    let usable = cached.format == FORMAT
+        && cached.content_key == content_key
+        && cached.checksum == cached.stats.checksum();
+    (usable && cached.stats.belongs_to(dataset)).then_some(cached.stats)
 }
 
 fn count(dataset: &dyn Dataset, progress: &(dyn Fn(usize) + Sync)) -> Result<ClassStats> {

@@ -15,6 +15,11 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 /// Writes `bytes` to `path` by temporary file and rename, making parent folders as needed.
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_renamed(path, bytes, true)
+}
+
+/// The same; where it need not be `durable`, without waiting for the disk.
+pub(crate) fn write_renamed(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
     let fail = |e| Error::io("write", path, e);
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     if !folder.as_os_str().is_empty() {
@@ -23,7 +28,10 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
     let temporary: PathBuf = folder.join(format!(".tmp-{}-{unique}", std::process::id()));
     let written = std::fs::File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            if durable { file.sync_all() } else { Ok(()) }
+        })
         .and_then(|()| std::fs::rename(&temporary, path));
     written.map_err(|e| {
         // Best effort: the write error is the one worth reporting.

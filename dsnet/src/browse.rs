@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use datasets::{Augmented, Classes, Geometry, IGNORE, Loader, Sample, render, resize_labels};
+use datasets::{Augmented, Classes, IGNORE, Loader, Sample, render, resize_labels};
 
 use crate::{
     Result,
@@ -29,10 +29,10 @@ pub struct Choice {
 }
 
 /// What was done to a sample, in words.
-fn done(geometry: &Geometry, original: (usize, usize)) -> String {
+fn done(Augmented { geometry, jitter, original, .. }: &Augmented) -> String {
     let (w, h) = geometry.scaled();
     let mut words = Vec::new();
-    if (w, h) != original {
+    if (w, h) != *original {
         words.push(format!("scaled to {w}×{h} (×{:.2})", w as f64 / original.0 as f64));
     }
     if geometry.size() != (w, h) {
@@ -42,6 +42,10 @@ fn done(geometry: &Geometry, original: (usize, usize)) -> String {
     }
     if geometry.flipped() {
         words.push("mirrored".into());
+    }
+    if let Some(jitter) = jitter {
+        let [b, c, s] = [jitter.brightness, jitter.contrast, jitter.saturation];
+        words.push(format!("brightness ×{b:.2}, contrast ×{c:.2}, saturation ×{s:.2}"));
     }
     if words.is_empty() { "unchanged".into() } else { words.join(", ") }
 }
@@ -74,16 +78,16 @@ pub fn browse(loader: &Loader, choice: Choice, tick: &dyn Fn()) -> Result<String
     let mut cards = String::new();
     let batch = loader.options().batch;
     for (place, &index) in chosen.iter().enumerate() {
-        let Augmented { sample, geometry, original } = loader.sample(choice.epoch, index)?;
+        let augmented = loader.sample(choice.epoch, index)?;
+        let sample = &augmented.sample;
         let counts = sample.labels.histogram();
         let total = sample.labels.data().len() as f64;
         for (id, &n) in counts.iter().enumerate().filter(|(_, n)| **n > 0) {
             *pixels.entry(id as u8).or_default() += n;
         }
         let ignored = percent(Some(counts[usize::from(IGNORE)] as f64 / total));
-        let details =
-            format!("batch {}: {}; {ignored} % not labelled", place / batch + 1, done(&geometry, original));
-        cards.push_str(&card(&sample, &short_name(data.name(index)), &details, classes)?);
+        let details = format!("batch {}: {}; {ignored} % not labelled", place / batch + 1, done(&augmented));
+        cards.push_str(&card(sample, &short_name(data.name(index)), &details, classes)?);
         tick();
     }
     let labelled: u64 = pixels.iter().filter(|(id, _)| **id != IGNORE).map(|(_, n)| n).sum();

@@ -9,9 +9,11 @@
 //! | [`browse`] | looking at training samples |
 //! | [`infer`], [`eval`], [`predict`], [`pictures`] | running a trained model |
 //! | [`report`] | pages and figures made from runs |
+//! | [`reproduce`] | the paper's tables, made again |
 //! | [`tensorboard`] | a run's numbers as TensorBoard events |
 //! | [`metrics`] | confusion matrix and scores |
-//! | [`mod@bench`], [`summary`] | what a model costs |
+//! | [`scaling`] | training steps on more ranks, simulated |
+//! | [`mod@bench`], [`summary`], [`models`] | what a model costs, and all of them beside the paper's figures |
 //! | [`ui`] | progress and tables |
 //! | [`stop`] | being asked to stop by a signal |
 //! | [`cli`] | the command line |
@@ -26,9 +28,12 @@ pub mod eval;
 pub mod infer;
 pub mod metrics;
 pub mod model;
+pub mod models;
 pub mod pictures;
 pub mod predict;
 pub mod report;
+pub mod reproduce;
+pub mod scaling;
 mod spare;
 pub mod stop;
 pub mod summary;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use autograd::Tape;
 use nn::{Ctx, Module, parameters};
 use serde::Serialize;
-use tensor::{DType, Meta, Tensor};
+use tensor::{Cost, DType, Meta, Tensor};
 
 use crate::{
     Result,
@@ -48,11 +48,7 @@ pub struct Summary {
 /// # Errors
 /// Where the size does not fit.
 pub fn summarize(model: &DsNet, height: usize, width: usize) -> Result<Summary> {
-    let tape = Tape::new();
-    let ctx = Ctx::trace(&tape);
-    let image = Meta::new(&[1, 3, height, width][..], DType::F32);
-    let input = image.dims.to_vec();
-    model.forward(&ctx.input(Tensor::without_values(&image, &tensor::cpu::device())), &ctx)?;
+    let tape = recorded(model, height, width)?;
     let mut own: BTreeMap<String, usize> = BTreeMap::new();
     for (name, param) in parameters(model) {
         let module = name.rsplit_once('.').map_or("", |(module, _)| module);
@@ -75,7 +71,24 @@ pub fn summarize(model: &DsNet, height: usize, width: usize) -> Result<Summary> 
             macs: record.cost.macs,
         });
     }
-    Ok(Summary { input, layers, parameters: total, macs, flops })
+    Ok(Summary { input: vec![1, 3, height, width], layers, parameters: total, macs, flops })
+}
+
+/// What each operation of one run costs.
+///
+/// # Errors
+/// As [`summarize`].
+pub fn costs(model: &DsNet, height: usize, width: usize) -> Result<Vec<Cost>> {
+    Ok(recorded(model, height, width)?.records().into_iter().map(|record| record.cost).collect())
+}
+
+/// One run on an image of which only the shape is known.
+fn recorded(model: &DsNet, height: usize, width: usize) -> Result<Tape> {
+    let tape = Tape::new();
+    let ctx = Ctx::trace(&tape);
+    let image = Meta::new(&[1, 3, height, width][..], DType::F32);
+    model.forward(&ctx.input(Tensor::without_values(&image, &tensor::cpu::device())), &ctx)?;
+    Ok(tape)
 }
 
 impl Summary {

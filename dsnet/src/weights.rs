@@ -160,7 +160,10 @@ pub fn save(
         // As text: it must come back to the last bit, for later scores are compared with it.
         meta.extras.insert(BEST.into(), format!("{best:?}").into());
     }
-    let checkpoint = Checkpoint::capture(&learner.model, Some(&learner.optimizer), meta);
+    let mut checkpoint = Checkpoint::capture(&learner.model, Some(&learner.optimizer), meta);
+    if let Some(average) = &learner.average {
+        checkpoint = checkpoint.with_average(&average.model);
+    }
     match previous {
         Some(previous) => checkpoint.save_keeping(path, previous)?,
         None => checkpoint.save(path)?,
@@ -186,6 +189,9 @@ pub fn restore(path: &Path, learner: &mut Learner, info: &ModelInfo, run: &Saved
     if meta.step > meta.total_steps {
         let why = format!("claims {} steps of {}", meta.step, meta.total_steps);
         return Err(nn::Error::Checkpoint { path: path.into(), why }.into());
+    }
+    if let Some(average) = &learner.average {
+        checkpoint.restore_average(&average.model)?;
     }
     checkpoint.restore(&learner.model, &mut learner.optimizer)?;
     Ok(Saved {
@@ -215,12 +221,13 @@ fn check(checkpoint: &Checkpoint, path: &Path, info: &ModelInfo) -> Result<()> {
     Ok(())
 }
 
-/// Sets the first weights of a training from a checkpoint; its head as well, where both have one.
+/// Sets the first weights of a training from a checkpoint, from their running average where it holds one; its head as well,
+/// where both have one.
 ///
 /// # Errors
 /// As [`load`]; a checkpoint of another model or other classes.
 pub fn start_from(path: &Path, model: &TrainableDsNet, info: &ModelInfo) -> Result<()> {
-    let checkpoint = Checkpoint::load(path)?;
+    let checkpoint = Checkpoint::load(path)?.averaged();
     check(&checkpoint, path, info)?;
     let has_head = checkpoint.model_state().keys().any(|name| name.starts_with(HEAD));
     if has_head && model.enc.is_some() {
@@ -231,13 +238,14 @@ pub fn start_from(path: &Path, model: &TrainableDsNet, info: &ModelInfo) -> Resu
     Ok(())
 }
 
-/// Reads a model for running it; a training head in the file is left out.
+/// Reads a model for running it: the running average of its weights, where the file holds one. A training head in the file is
+/// left out.
 ///
 /// # Errors
 /// A file that can not be read, is damaged (another one of its run is then offered), or no checkpoint of a DSNet.
 pub fn load(path: &Path) -> Result<Trained> {
     let offer = |e: nn::Error| spare::offer(e.into(), path, |_| "use it instead".into());
-    let checkpoint = Checkpoint::load(path).map_err(offer)?;
+    let checkpoint = Checkpoint::load(path).map_err(offer)?.averaged();
     let info = info_of(&checkpoint, path)?;
     let shape = model::config(&info.model, info.classes.len());
     let shape = shape.map_err(|e| nn::Error::Checkpoint { path: path.into(), why: e.to_string() })?;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use datasets::{CamVid, Dataset, Depth, Image, Split, check};
+use datasets::{CamVid, Dataset, Depth, Image, Pairs, Split, check};
 use proptest::prelude::*;
 
 use crate::support::{camvid, picture};
@@ -21,7 +21,7 @@ fn originals() -> [Vec<u8>; 3] {
     ["i.png", "l.png", "j.jpg"].map(|n| fs::read(path(n)).unwrap())
 }
 
-fn write_as_pair(root: &Path, image: &[u8], label: &[u8]) -> CamVid {
+fn write_as_pair(root: &Path, image: &[u8], label: &[u8]) -> Pairs {
     fs::create_dir_all(root).unwrap();
     fs::write(root.join("train.txt"), "i l\n").unwrap();
     fs::write(root.join("i"), image).unwrap();

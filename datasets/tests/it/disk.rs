@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use datasets::{
-    Annotation, CamVid, Cityscapes, Dataset, Depth, Error, Image, LabelMap, Split, check, write_cityscapes,
+    Annotation, CamVid, Cityscapes, Dataset, Depth, Error, Image, LabelMap, Pairs, Split, check,
+    write_cityscapes,
 };
 
 use crate::support::{camvid, picture, scenes};
@@ -17,12 +18,13 @@ fn problems(dataset: &dyn Dataset, depth: Depth) -> Vec<String> {
     }
 }
 
-fn open(root: &Path) -> Cityscapes {
+fn open(root: &Path) -> Pairs {
     Cityscapes::open(root, Split::Train, Annotation::Fine).unwrap()
 }
 
 fn exported(root: &Path, n: usize) {
-    write_cityscapes(&scenes(Split::Train, n), root, Split::Train, "synthia", &|_| {}).unwrap();
+    write_cityscapes(&scenes(Split::Train, n), root, Split::Train, Annotation::Fine, "synthia", &|_| {})
+        .unwrap();
 }
 
 fn image_file(root: &Path, n: usize) -> std::path::PathBuf {
@@ -47,6 +49,29 @@ fn what_is_written_as_cityscapes_reads_back_the_same() {
     assert!(problems(&read, Depth::Full).is_empty());
     let leftovers = walk(dir.path()).into_iter().filter(|p| p.contains("tmp")).count();
     assert_eq!(leftovers, 0, "no temporary files stay behind");
+}
+
+#[test]
+fn coarse_labels_stay_away_from_borders() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = scenes(Split::Train, 2);
+    write_cityscapes(&source, dir.path(), Split::TrainExtra, Annotation::Coarse, "synthia", &|_| {}).unwrap();
+    let read = Cityscapes::open(dir.path(), Split::TrainExtra, Annotation::Coarse).unwrap();
+    for i in 0..2 {
+        let (fine, coarse) = (source.labels(i).unwrap(), read.labels(i).unwrap());
+        let (width, height) = fine.size();
+        let (mut kept, mut dropped) = (0, 0);
+        for y in 0..height {
+            for x in 1..width {
+                let (label, left) = (coarse.at(x, y), coarse.at(x - 1, y));
+                assert!(label == 255 || label == fine.at(x, y));
+                assert!(label == left || label == 255 || left == 255, "two classes touch at {x}, {y}");
+                kept += usize::from(label != 255);
+                dropped += usize::from(label == 255 && fine.at(x, y) != 255);
+            }
+        }
+        assert!(kept > width * height / 4 && dropped > 0, "{kept} {dropped}");
+    }
 }
 
 fn walk(root: &Path) -> Vec<String> {

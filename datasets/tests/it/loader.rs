@@ -13,7 +13,7 @@ fn loader(dataset: impl Dataset + 'static, options: LoaderOptions) -> Loader {
 }
 
 fn train(workers: usize) -> LoaderOptions {
-    let augment = Augment { scale: Scale::Uniform(0.7, 1.6), crop: Some((24, 40)), flip: true };
+    let augment = Augment { scale: Scale::Uniform(0.7, 1.6), crop: Some((24, 40)), flip: true, jitter: 0.3 };
     LoaderOptions {
         batch: 3,
         shuffle: true,

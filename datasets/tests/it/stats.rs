@@ -64,9 +64,10 @@ fn damaged_caches_are_counted_again() {
         String::new(),
         "{}".into(),
         text[..text.len() / 2].into(),
-        text.replace("\"format\": 1", "\"format\": 2"),
+        text.replace("\"format\": 2", "\"format\": 3"),
         text.replace("\"road\"", "\"route\""),
         text.replace("\"images\": 6", "\"images\": 7"),
+        text.replacen(&format!("{}", good.pixels[0]), &format!("{}", good.pixels[0] + 1), 1),
     ];
     for bad in damaged {
         assert_ne!(bad, text);

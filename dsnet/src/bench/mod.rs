@@ -1,5 +1,6 @@
 //! What a model costs in time and memory.
 
+mod data;
 mod latency;
 mod layers;
 mod memory;
@@ -10,6 +11,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+pub use data::{DataBench, Delivery, Stage, data, total};
 pub use latency::{Inference, Way, inference};
 pub use layers::{LayerTime, Layers, layers};
 pub(crate) use memory::kilobytes;

@@ -17,7 +17,7 @@ use crate::{
 const SHOWN: [&str; 4] = ["seed", "batch", "threads", "config"];
 
 /// Leaves the options of `train` that matter to training alone out of the help; they are taken all the same.
-fn quiet(arg: clap::Arg) -> clap::Arg {
+pub(super) fn quiet(arg: clap::Arg) -> clap::Arg {
     let training = matches!(arg.get_help_heading(), Some("Model" | "Training" | "Run"));
     let hide = training && !SHOWN.contains(&arg.get_id().as_str());
     arg.hide(hide)
@@ -60,7 +60,7 @@ impl BrowseArgs {
         let options = self.options.or(file);
         super::use_threads(options.threads)?;
         let config = options.resolve()?;
-        let dataset = config.data.open_train()?;
+        let dataset = config.open_train()?;
         // Samples of an incomplete batch, which training leaves out, are worth a look as well.
         let options = LoaderOptions { drop_last: false, ..config.loader_options() };
         let loader = Loader::new(dataset, options)?;

@@ -1,13 +1,17 @@
 //! The command line: what can be asked, and who answers.
 
 mod bench;
+mod bench_data;
 mod browse;
 mod compare;
 mod doctor;
+mod draw;
 mod eval;
 mod plot;
 mod predict;
 mod report;
+mod reproduce;
+mod scaling;
 mod stats;
 mod summary;
 mod train;
@@ -42,8 +46,16 @@ enum Command {
     Plot(Box<plot::PlotArgs>),
     /// Show training samples with their labels, augmented as training sees them, as one HTML file
     Browse(Box<browse::BrowseArgs>),
+    /// Make a table of the paper again: train and measure its rows, print ours beside the paper's
+    Reproduce(Box<reproduce::ReproduceArgs>),
+    /// Write drawn street scenes to disk in the layout of Cityscapes, to rehearse on
+    Draw(draw::DrawArgs),
     /// Measure time and memory of inference, or of a training step
     Bench(bench::BenchArgs),
+    /// Measure loading: which of reading, decoding, augmenting and collating takes how long
+    BenchData(Box<bench_data::BenchDataArgs>),
+    /// Simulate training steps on more ranks, from measured compute, bytes and bandwidths
+    Scaling(scaling::ScalingArgs),
     /// List a model's layers with shapes, parameters and cost
     Summary(summary::SummaryArgs),
     /// Show class frequencies of a training set, and the α and γ that the loss takes from them
@@ -129,7 +141,11 @@ fn run(command: Command) -> Result<()> {
         Command::Compare(args) => args.run(),
         Command::Plot(args) => args.run(),
         Command::Browse(args) => args.run(),
+        Command::Reproduce(args) => args.run(),
+        Command::Draw(args) => args.run(),
         Command::Bench(args) => args.run(),
+        Command::BenchData(args) => args.run(),
+        Command::Scaling(args) => args.run(),
         Command::Summary(args) => args.run(),
         Command::Stats(args) => args.run(),
         Command::Doctor(args) => args.run(),

@@ -10,6 +10,7 @@ use crate::{
     compile::{Wanted, trace},
     infer::STRIDE,
     model::{self, DsNet},
+    models,
     summary::summarize,
     train::Size,
     ui::bytes,
@@ -33,6 +34,12 @@ pub struct SummaryArgs {
     /// Print the optimised graph in the DOT language, for Graphviz
     #[arg(long, conflicts_with_all = ["json", "plan"])]
     dot: bool,
+    /// List all models with their sizes beside those that the paper prints
+    #[arg(long, conflicts_with_all = ["model", "json", "plan", "dot"])]
+    all: bool,
+    /// With --all: as Markdown
+    #[arg(long, requires = "all")]
+    markdown: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -43,6 +50,10 @@ impl SummaryArgs {
         let Size { height, width } = self.size;
         if height % STRIDE != 0 || width % STRIDE != 0 {
             return Err(Error::usage("height and width must be multiples of 8"));
+        }
+        if self.all {
+            print!("{}", models::listed(self.classes, height, width, self.markdown)?);
+            return Ok(());
         }
         let net = DsNet::new(&model::config(&self.model, self.classes)?, &Initializer::new(0))?;
         if self.plan || self.dot {

@@ -39,7 +39,8 @@ pub struct TrainArgs {
 }
 
 /// Options that may change when a run goes on: they do not change its result.
-const FREE: [&str; 6] = ["threads", "workers", "rank-timeout", "save-every", "root", "out"];
+const FREE: [&str; 8] =
+    ["threads", "workers", "rank-timeout", "save-every", "root", "out", "cache", "cache-limit"];
 
 impl TrainArgs {
     pub(super) fn run(self) -> Result<()> {

@@ -7,8 +7,8 @@ use nn::{
 };
 
 use super::{
-    DsNetConfig,
-    units::{Basic, Down, InitUnit, Up},
+    DsNetConfig, Pyramid, Unit, UnitKind,
+    units::{Down, InitUnit, Up},
 };
 
 /// DSNet: images `[N, 3, H, W]` to class logits `[N, classes, H, W]`, H and W multiples of 8.
@@ -17,13 +17,14 @@ pub struct DsNet {
     config: DsNetConfig,
     init: InitUnit,
     down1: Down,
-    stage2: Vec<Basic>,
+    stage2: Vec<Unit>,
     down2: Down,
-    stage3: Vec<Basic>,
+    stage3: Vec<Unit>,
+    pyramid: Option<Pyramid>,
     up4: Up,
-    stage4: Basic,
+    stage4: Unit,
     up5: Up,
-    stage5: Basic,
+    stage5: Unit,
     full: ConvTranspose2d,
 }
 
@@ -37,22 +38,30 @@ impl DsNet {
     /// Where the shape makes no net (no classes, fewer than 4 channels).
     pub fn new(config: &DsNetConfig, init: &Initializer) -> Result<Self> {
         let [a, b, c] = config.channels;
-        let units = |name: &str, channels: usize, dilations: &[usize]| -> Result<Vec<Basic>> {
-            let unit =
-                |(i, &d): (usize, &usize)| Basic::new(channels, d, &init.scope(name).scope(i.to_string()));
+        let kind = config.unit;
+        let unit = |name: &str, channels: usize, dilation: usize| {
+            kind.build(channels, dilation, config.shuffle, &init.scope(name))
+        };
+        let units = |name: &str, channels: usize, dilations: &[usize]| -> Result<Vec<Unit>> {
+            let unit = |(i, &d): (usize, &usize)| unit(&format!("{name}.{i}"), channels, d);
             dilations.iter().enumerate().map(unit).collect()
+        };
+        let down = |name: &str, channels: [usize; 2]| {
+            let separable = kind == UnitKind::Separable;
+            Down::new(channels, kind.join(config.shuffle), separable, &init.scope(name))
         };
         let full = ConvTranspose2dConfig::new(a, config.classes, 2).stride(2).bias(true);
         Ok(Self {
-            init: InitUnit::new(a, &init.scope("init"))?,
-            down1: Down::new(a, b, &init.scope("down1"))?,
+            init: InitUnit::new(a, config.init_pool, &init.scope("init"))?,
+            down1: down("down1", [a, b])?,
             stage2: units("stage2", b, &vec![1; config.n64])?,
-            down2: Down::new(b, c, &init.scope("down2"))?,
+            down2: down("down2", [b, c])?,
             stage3: units("stage3", c, &config.dilations)?,
+            pyramid: config.pyramid.then(|| Pyramid::new(c, &init.scope("pyramid"))).transpose()?,
             up4: Up::new(c, b, &init.scope("up4"))?,
-            stage4: Basic::new(b, 1, &init.scope("stage4"))?,
+            stage4: unit("stage4", b, 1)?,
             up5: Up::new(b, a, &init.scope("up5"))?,
-            stage5: Basic::new(a, 1, &init.scope("stage5"))?,
+            stage5: unit("stage5", a, 1)?,
             full: full.init(Init::HE_NORMAL).build(&init.scope("full"))?,
             config: config.clone(),
         })
@@ -77,24 +86,31 @@ impl DsNet {
             probe(name, &x)?;
             Ok(x)
         };
-        let x = seen("init", ctx.call("init", &self.init, images)?)?;
-        let (x, index1) = ctx.scope("down1", || self.down1.forward_indexed(&x, ctx))?;
+        // What the encoder has at each size, for the decoder.
+        let half = seen("init", ctx.call("init", &self.init, images)?)?;
+        let (x, index1) = ctx.scope("down1", || self.down1.forward_indexed(&half, ctx))?;
         let mut x = seen("down1", x)?;
         for (i, unit) in self.stage2.iter().enumerate() {
             let name = format!("stage2.{i}");
             x = seen(&name, ctx.call(&name, unit, &x)?)?;
         }
-        let (x, index2) = ctx.scope("down2", || self.down2.forward_indexed(&x, ctx))?;
+        let quarter = x;
+        let (x, index2) = ctx.scope("down2", || self.down2.forward_indexed(&quarter, ctx))?;
         let mut x = seen("down2", x)?;
         for (i, unit) in self.stage3.iter().enumerate() {
             let name = format!("stage3.{i}");
             x = seen(&name, ctx.call(&name, unit, &x)?)?;
         }
+        if let Some(pyramid) = &self.pyramid {
+            x = seen("pyramid", ctx.call("pyramid", pyramid, &x)?)?;
+        }
         let features = x;
+        let skip =
+            |x: Var, from: &Var| -> Result<Var> { if self.config.skips { Ok(x.add(from)?) } else { Ok(x) } };
         let x = seen("up4", ctx.scope("up4", || self.up4.forward(&features, &index2, ctx))?)?;
-        let x = seen("stage4", ctx.call("stage4", &self.stage4, &x)?)?;
+        let x = seen("stage4", ctx.call("stage4", &self.stage4, &skip(x, &quarter)?)?)?;
         let x = seen("up5", ctx.scope("up5", || self.up5.forward(&x, &index1, ctx))?)?;
-        let x = seen("stage5", ctx.call("stage5", &self.stage5, &x)?)?;
+        let x = seen("stage5", ctx.call("stage5", &self.stage5, &skip(x, &half)?)?)?;
         let logits = seen("full", ctx.call("full", &self.full, &x)?)?;
         Ok((logits, features))
     }
@@ -111,6 +127,9 @@ impl Module for DsNet {
         visit_all(visitor, "stage2", &self.stage2);
         visit_child(visitor, "down2", &self.down2);
         visit_all(visitor, "stage3", &self.stage3);
+        if let Some(pyramid) = &self.pyramid {
+            visit_child(visitor, "pyramid", pyramid);
+        }
         visitor.enter("up4");
         self.up4.visit(visitor);
         visitor.leave();
@@ -123,7 +142,7 @@ impl Module for DsNet {
     }
 }
 
-fn visit_all(visitor: &mut dyn Visitor, name: &str, units: &[Basic]) {
+fn visit_all(visitor: &mut dyn Visitor, name: &str, units: &[Unit]) {
     visitor.enter(name);
     for (i, unit) in units.iter().enumerate() {
         visit_child(visitor, &i.to_string(), unit);

@@ -4,15 +4,25 @@
 //! Names of parameters are those of a plain PyTorch rendering of the network (`down1.right.1.1.running_mean`), so that
 //! its state dicts can be loaded as they are.
 
+mod bottleneck;
 mod config;
 mod conv_bn;
 mod dsnet;
+mod inverted;
+mod pyramid;
+mod unit;
 mod units;
+mod variants;
 
-pub use config::{DsNetConfig, config, names};
-pub use conv_bn::{Branch, Conv, ConvBn};
+pub use bottleneck::Bottleneck;
+pub use config::{DsNetConfig, config, names, sizes};
+pub use conv_bn::{Activation, Branch, Conv, ConvBn};
 pub use dsnet::{DsNet, TrainableDsNet};
-pub use units::{Basic, Down, InitUnit, Up};
+pub use inverted::Inverted;
+pub use pyramid::Pyramid;
+pub use unit::{Unit, UnitKind};
+pub use units::{Basic, Down, InitUnit, Join, Up};
+pub use variants::{Published, Variant};
 
 #[cfg(test)]
 mod tests {
@@ -28,8 +38,54 @@ mod tests {
 
     #[test]
     fn parameters_of_the_four_sizes() {
-        let counts: Vec<_> = names().iter().map(|name| parameter_count(&net(name, 19))).collect();
+        let counts = sizes().map(|name| parameter_count(&net(name, 19)));
         assert_eq!(counts, [456_060, 910_460, 1_364_860, 1_819_260]);
+    }
+
+    /// Each from the widths of its units, by hand: convolutions as (channels in × out × taps), 2 for each normalised channel.
+    #[test]
+    fn parameters_of_the_variants() {
+        for (variant, want) in [
+            (Variant::Nosf, 910_460),
+            // Units: 11·C² + 6·C; Downs: 16·64 + …
+            (Variant::Add, 1_152_172),
+            (Variant::Dw, 573_140),
+            (Variant::Mbv2, 1_119_948),
+            (Variant::Enet, 771_708),
+            (Variant::Init, 910_460 - 377 + (27 * 16 + 2 * 16)),
+            (Variant::Psp, 910_460 + 4 * (128 * 32 + 2 * 32) + 256 * 128 * 9 + 2 * 128),
+            (Variant::Skip, 910_460),
+            (Variant::Dila, 910_460),
+        ] {
+            assert_eq!(parameter_count(&net(variant.model(), 19)), want, "{variant:?}");
+            // Where the text can be met, it is; where not, the reading is explained.
+            let printed: f64 = variant.published().parameters.parse().unwrap();
+            let equal = (want as f64 / 1e6 - printed).abs() < 0.01;
+            assert_eq!(equal, variant.reading().is_none(), "{variant:?}: {want} {printed}");
+        }
+    }
+
+    /// Logits of the image's size, and a gradient for each parameter.
+    #[test]
+    fn every_variant_learns() {
+        use autograd::Ops;
+        for variant in Variant::ALL {
+            let name = format!("dsnet-tiny-{}", &variant.model()["dsnet-".len()..]);
+            let net = net(&name, 5);
+            let normal = tensor::ops::Distribution::Normal { mean: 0.0, std: 1.0 };
+            let key = tensor::rng::Key::new(3, 4);
+            let images = Tensor::random(normal, &[2, 3, 24, 40], DType::F32, key).unwrap();
+            let ctx = Ctx::train(key);
+            let logits = net.forward(&ctx.input(images), &ctx).unwrap();
+            assert_eq!(logits.dims(), [2, 5, 24, 40], "{name}");
+            let grads = logits.square().unwrap().mean_all().unwrap().backward().unwrap();
+            for (parameter, param) in parameters(&net) {
+                let grad = ctx.grad(&grads, &param).unwrap_or_else(|| panic!("{name}: {parameter}"));
+                // A learned slope has none where nothing is below 0.
+                let some = grad.to_f64_vec().unwrap().iter().any(|g| *g != 0.0);
+                assert!(some || parameter.ends_with("slope.weight"), "{name}: {parameter}");
+            }
+        }
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! What a run folder tells: its settings and its log, read back.
 
-use std::{collections::BTreeMap, io::BufRead};
+use std::{collections::BTreeMap, io::BufRead, path::Path};
 
 use crate::{
     Error, Result,
     train::{EpochLine, Line, RunFolder, StartLine, StepLine, TrainConfig, TrainOptions},
 };
+
+/// Settings that name files and folders of the user.
+const FOLDERS: [&str; 4] = ["root", "init", "out", "cache"];
 
 /// A run, finished or not.
 #[derive(Debug, Clone)]
@@ -100,14 +103,23 @@ impl Record {
             toml::Value::String(text) => text,
             other => other.to_string(),
         };
-        table.into_iter().map(|(name, value)| (name, text(value))).collect()
+        // Of folders their name alone: a report is shown around, and where somebody keeps data is nobody's business.
+        let short = |name: &str, text: String| {
+            let last = Path::new(&text).file_name().map(|last| last.to_string_lossy().into_owned());
+            if FOLDERS.contains(&name) { last.unwrap_or(text) } else { text }
+        };
+        table
+            .into_iter()
+            .map(|(name, value)| {
+                let value = short(&name, text(value));
+                (name, value)
+            })
+            .collect()
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::{
         bench::Memory,

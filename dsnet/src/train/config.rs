@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use datasets::{Augment, LoaderOptions, Shard};
+use datasets::{Augment, LoaderOptions, PatchGrid, Shard};
 use tensor::rng::Key;
 
 use super::{
     OptimizerKind, TrainOptions,
-    values::{Crop, Fall, Loss, Scales, Size},
+    values::{Crop, Fall, Loss, PatchList, Scales, Size},
 };
 use crate::{
     Error, Result,
     data::{DataSpec, Labels, Source},
+    infer::STRIDE,
     model,
 };
 
@@ -20,19 +21,25 @@ use crate::{
 pub struct TrainConfig {
     /// The data.
     pub data: DataSpec,
+    /// Parts that each training picture is cut into.
+    pub patches: PatchList,
     /// Window cut out of each training sample.
     pub crop: Crop,
     /// Random resizing before the crop.
     pub scales: Scales,
     /// Whether half of the training samples are mirrored.
     pub flip: bool,
+    /// Random change of colours, 0 to 1.
+    pub jitter: f64,
+    /// Where decoded samples are kept, and how many bytes of them.
+    pub cache: Option<(PathBuf, u64)>,
     /// Loading threads.
     pub workers: usize,
     /// Name of the model, as in [`model::names`].
     pub model: String,
     /// Checkpoint with the first weights.
     pub init: Option<PathBuf>,
-    /// What is minimised.
+    /// What is minimised, label smoothing included.
     pub loss: Loss,
     /// Passes over the training set.
     pub epochs: usize,
@@ -48,6 +55,8 @@ pub struct TrainConfig {
     pub warmup: usize,
     /// Weight decay.
     pub weight_decay: f64,
+    /// Decay of the running average of the weights, where one is kept.
+    pub ema: Option<f64>,
     /// Largest norm of the gradient, where there is a limit.
     pub clip: Option<f64>,
     /// Seed of everything random.
@@ -108,12 +117,17 @@ impl TrainOptions {
             train_images: synthetic.then_some(DataSpec::TRAIN_IMAGES),
             val_images: synthetic.then_some(DataSpec::VAL_IMAGES),
             scene_size: synthetic.then_some(DataSpec::SCENE_SIZE),
+            patches: Some(PatchList(None)),
             crop: Some(crop.parse().map_err(Error::usage)?),
             scales: Some(scales.parse().map_err(Error::usage)?),
             flip: Some(true),
+            jitter: Some(0.0),
+            shrink: Some(1),
+            cache_limit: Some(32.0),
             workers: Some(1),
             model: Some("dsnet-1.0".into()),
             loss: Some(loss.parse().map_err(Error::usage)?),
+            label_smoothing: Some(0.0),
             epochs: Some(epochs),
             batch: Some(4),
             optimizer: Some(optimizer),
@@ -121,6 +135,7 @@ impl TrainOptions {
             schedule: Some("poly".parse().map_err(Error::usage)?),
             warmup: Some(50),
             weight_decay: Some(2e-4),
+            ema: Some(0.0),
             clip: Some(0.0),
             seed: Some(0),
             ranks: Some(1),
@@ -145,6 +160,11 @@ impl TrainOptions {
             };
         }
         let (source, seed) = (get!(data), get!(seed));
+        let shrink = Shrink(get!(shrink));
+        let cache_limit = get!(cache_limit);
+        if !(cache_limit.is_finite() && cache_limit > 0.0) {
+            return Err(Error::usage(format!("cache-limit can not be {cache_limit}")));
+        }
         let config = TrainConfig {
             data: DataSpec {
                 source,
@@ -154,13 +174,16 @@ impl TrainOptions {
                 val_images: o.val_images.unwrap_or(DataSpec::VAL_IMAGES),
                 scene_size: o.scene_size.unwrap_or(DataSpec::SCENE_SIZE),
             },
-            crop: get!(crop),
+            patches: shrink.patches(get!(patches))?,
+            crop: shrink.crop(get!(crop))?,
             scales: get!(scales),
             flip: get!(flip),
+            jitter: get!(jitter),
+            cache: o.cache.clone().map(|folder| (folder, (cache_limit * 1e9) as u64)),
             workers: get!(workers),
             model: get!(model),
             init: o.init.clone(),
-            loss: get!(loss),
+            loss: Loss(get!(loss).0.smoothing(get!(label_smoothing))),
             epochs: get!(epochs),
             batch: get!(batch),
             optimizer: get!(optimizer),
@@ -168,6 +191,7 @@ impl TrainOptions {
             schedule: get!(schedule),
             warmup: get!(warmup),
             weight_decay: get!(weight_decay),
+            ema: Some(get!(ema)).filter(|&e| e != 0.0),
             clip: Some(get!(clip)).filter(|&c| c != 0.0),
             seed,
             ranks: get!(ranks),
@@ -189,6 +213,33 @@ impl TrainOptions {
     }
 }
 
+/// By how much sizes in pixels are divided.
+struct Shrink(usize);
+
+impl Shrink {
+    fn patches(&self, patches: PatchList) -> Result<PatchList> {
+        let Some(grid) = patches.0 else { return Ok(patches) };
+        let (height, width) = (self.divided(grid.height, 1)?, self.divided(grid.width, 1)?);
+        Ok(PatchList(Some(PatchGrid { height, width, ..grid })))
+    }
+
+    fn crop(&self, crop: Crop) -> Result<Crop> {
+        let Some(size) = crop.0.filter(|_| self.0 != 1) else { return Ok(crop) };
+        let (height, width) = (self.divided(size.height, STRIDE)?, self.divided(size.width, STRIDE)?);
+        Ok(Crop(Some(Size { height, width })))
+    }
+
+    /// The multiple of `unit` below.
+    fn divided(&self, n: usize, unit: usize) -> Result<usize> {
+        let by = self.0.max(1);
+        let down = n / by / unit * unit;
+        if self.0 == 0 || down == 0 {
+            return Err(Error::usage(format!("shrink {}: nothing is left of {n} pixels", self.0)));
+        }
+        Ok(down)
+    }
+}
+
 impl TrainConfig {
     /// How training samples become batches.
     pub fn loader_options(&self) -> LoaderOptions {
@@ -204,6 +255,7 @@ impl TrainConfig {
                 scale: self.scales.0.clone(),
                 crop: self.crop.0.map(|size| (size.height, size.width)),
                 flip: self.flip,
+                jitter: self.jitter as f32,
             },
             normalization: None,
         }
@@ -238,10 +290,22 @@ impl TrainConfig {
             ("lr", self.lr, f64::MIN_POSITIVE),
             ("weight-decay", self.weight_decay, 0.0),
             ("clip", self.clip.unwrap_or(0.0), 0.0),
+            ("jitter", self.jitter, 0.0),
+            ("label-smoothing", self.loss.0.smoothing, 0.0),
+            ("ema", self.ema.unwrap_or(0.0), 0.0),
             ("rank-timeout", self.rank_timeout, 1e-3),
         ] {
             if !value.is_finite() || value < least {
                 return Err(Error::usage(format!("{name} can not be {value}")));
+            }
+        }
+        for (name, value, most) in [
+            ("jitter", self.jitter, 1.0),
+            ("label-smoothing", self.loss.0.smoothing, 0.99),
+            ("ema", self.ema.unwrap_or(0.0), 0.999_999),
+        ] {
+            if value > most {
+                return Err(Error::usage(format!("{name} can be {most} at most, not {value}")));
             }
         }
         if self.batch < self.ranks {
@@ -278,6 +342,16 @@ mod tests {
     }
 
     #[test]
+    fn a_rehearsal_divides_sizes_alone() {
+        let text = "patches = \"880x880:2x4\"\ncrop = \"800x800\"\nscales = \"0.5,1\"\n";
+        let whole = TrainOptions::parse(text).unwrap().resolve().unwrap();
+        let small = TrainOptions::parse(&format!("{text}shrink = 8")).unwrap().resolve().unwrap();
+        assert_eq!(small.patches.to_string(), "110x110:2x4");
+        assert_eq!(small.crop.to_string(), "96x96");
+        assert_eq!(TrainConfig { patches: whole.patches, crop: whole.crop, ..small }, whole);
+    }
+
+    #[test]
     fn impossible_options_are_refused() {
         for (text, part) in [
             ("batch = 0", "batch must be at least 1"),
@@ -287,6 +361,12 @@ mod tests {
             ("ranks = 5", "a batch of 4 can not be shared by 5 ranks"),
             ("rank-timeout = 0.0", "rank-timeout can not be 0"),
             ("crop = \"100x64\"", "as 104x64"),
+            ("crop = \"64x64\"\nshrink = 9", "nothing is left of 64"),
+            ("shrink = 0\npatches = \"64x64:2x2\"", "shrink 0"),
+            ("jitter = 1.5", "jitter can be 1 at most"),
+            ("ema = 1.0", "ema can be 0.999999 at most"),
+            ("label-smoothing = -0.1", "label-smoothing can not be -0.1"),
+            ("cache-limit = 0.0", "cache-limit can not be 0"),
             ("model = \"dsnet-3\"", "dsnet-2.0"),
             ("data = \"camvid\"", "--root"),
             ("labels = \"coarse\"", "cityscapes"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datasets::{Dataset, Depth};
+use datasets::{Cached, Dataset, Depth, Patches};
 
 use super::TrainConfig;
 use crate::{
@@ -30,7 +30,33 @@ impl TrainData {
         let (train, val) = (config.data.open_train()?, config.data.open_val()?);
         look_over(&*train, Depth::Labels)?;
         look_over(&*val, Depth::Labels)?;
+        // Of whole pictures: parts overlap, and count the middle more than once.
         let frequencies = class_stats(&*train)?.frequencies();
-        Ok(Self { train, val, frequencies })
+        Ok(Self { train: config.parts(config.kept(train)?)?, val: config.kept(val)?, frequencies })
+    }
+}
+
+impl TrainConfig {
+    /// The split to learn from, as the loader gets it: decoded samples kept, pictures cut into parts.
+    ///
+    /// # Errors
+    /// As [`TrainData::open`], but for defects of samples, which are not looked for.
+    pub fn open_train(&self) -> Result<Arc<dyn Dataset>> {
+        self.parts(self.kept(self.data.open_train()?)?)
+    }
+
+    fn kept(&self, data: Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>> {
+        Ok(match &self.cache {
+            Some((folder, limit)) => Arc::new(Cached::new(data, folder, *limit)?),
+            None => data,
+        })
+    }
+
+    /// `data` with its pictures cut into parts, where that is asked for.
+    pub(crate) fn parts(&self, data: Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>> {
+        Ok(match self.patches.0 {
+            Some(grid) => Arc::new(Patches::new(data, grid)?),
+            None => data,
+        })
     }
 }

@@ -6,7 +6,7 @@ use nn::{
     Collective, Ctx, Initializer, buffers,
     collective::Solo,
     loss::{Criterion, LossSpec, LossValue},
-    optim::{self, Adam, AdamW, Optimizer, Sgd},
+    optim::{self, Adam, AdamW, Ema, Optimizer, Sgd},
     parallel::{self, BUCKET_BYTES},
 };
 use tensor::{Ops, Tensor, rng::Key};
@@ -27,12 +27,23 @@ pub struct Learner {
     pub criterion: Criterion,
     /// The optimiser, with its state.
     pub optimizer: Optimizer,
+    /// The running average of the model, where one is kept.
+    pub average: Option<Average>,
     /// Largest norm of the gradient, where there is a limit.
     pub clip: Option<f64>,
     /// Who takes each step together: this learner sees its share of a batch.
     pub ranks: Arc<dyn Collective>,
     /// Where the time of the last step went; the batch was there already.
     pub phases: Phases,
+}
+
+/// A running average of a model.
+#[derive(Debug)]
+pub struct Average {
+    /// The average.
+    pub model: TrainableDsNet,
+    /// How it is taken.
+    pub ema: Ema,
 }
 
 /// The loss of a step.
@@ -76,7 +87,17 @@ impl Learner {
             Self::with(shape, config.loss.0, frequencies, config.optimizer, config.lr, config.seed)?;
         learner.optimizer = optimizer(config.optimizer, config.lr, config.weight_decay);
         learner.clip = config.clip;
+        if let Some(decay) = config.ema {
+            let init = Initializer::new(config.seed);
+            let model = TrainableDsNet::new(shape, config.loss.0.needs_head(), &init)?;
+            learner.average = Some(Average { model, ema: Ema::new(decay)? });
+        }
         Ok(learner)
+    }
+
+    /// The model that is evaluated and kept: the average where there is one.
+    pub fn scored(&self) -> &TrainableDsNet {
+        self.average.as_ref().map_or(&self.model, |average| &average.model)
     }
 
     /// A learner without weight decay and without a limit on gradients.
@@ -95,6 +116,7 @@ impl Learner {
             model: TrainableDsNet::new(shape, loss.needs_head(), &Initializer::new(seed))?,
             criterion: loss.build(frequencies)?,
             optimizer: optimizer(kind, lr, 0.0),
+            average: None,
             clip: None,
             phases: Phases::default(),
             ranks: Arc::new(Solo),
@@ -142,6 +164,10 @@ impl Learner {
             optim::clip_norm(&mut grads, max)?;
         }
         self.optimizer.step(&grads, factor)?;
+        if let Some(Average { model, ema }) = &self.average {
+            let steps = self.optimizer.state().values().map(|state| state.steps).max();
+            ema.update(model, &self.model, steps.unwrap_or(0))?;
+        }
         self.phases = Phases {
             data: 0.0,
             forward: forward.as_secs_f64(),

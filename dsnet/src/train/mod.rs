@@ -29,4 +29,4 @@ pub use options::{OptimizerKind, TrainOptions};
 pub use run::{train, train_on};
 pub use samples::{Sample, Samples};
 pub(crate) use values::pair as size_pair;
-pub use values::{Crop, Fall, Loss, Scales, Size};
+pub use values::{Crop, Fall, Loss, PatchList, Scales, Size};

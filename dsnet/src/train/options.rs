@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::values::{Crop, Fall, Loss, Scales};
+use super::values::{Crop, Fall, Loss, PatchList, Scales};
 use crate::{
     Error, Result,
     data::{Labels, Source},
@@ -68,6 +68,10 @@ options! {
     /// Size of synthetic scenes [default: 128x256]
     #[arg(long, value_name = "HxW", help_heading = "Data")]
     scene_size: super::Size,
+    /// Overlapping parts that each training picture is cut into, each a sample of its own, as 880x880:2x4 for eight of 880 × 880
+    /// pixels in 2 rows of 4; or `none` [default: none]
+    #[arg(long, value_name = "HxW:RxC", help_heading = "Data")]
+    patches: PatchList,
     /// Window cut out of each sample, or `none` [default: by dataset]
     #[arg(long, value_name = "HxW", help_heading = "Data")]
     crop: Crop,
@@ -77,20 +81,36 @@ options! {
     /// Mirror half of the samples [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Data")]
     flip: bool,
+    /// Change brightness, contrast and saturation by random factors in 1 ± this; 0: not [default: 0]
+    #[arg(long, value_name = "X", help_heading = "Data")]
+    jitter: f64,
+    /// Divide the sizes of --patches and --crop by this, for pictures that are as much smaller: to rehearse a recipe [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    shrink: usize,
+    /// Folder to keep decoded samples in, so that pictures are decompressed once and not in every epoch [default: none]
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    cache: PathBuf,
+    /// What the files in that folder may take together, in GB; samples beyond are decoded each time [default: 32]
+    #[arg(long, value_name = "GB", help_heading = "Data")]
+    cache_limit: f64,
     /// Loading threads [default: 1]
     #[arg(long, value_name = "N", help_heading = "Data")]
     workers: usize,
 
-    /// dsnet-0.5, dsnet-1.0, dsnet-1.5 or dsnet-2.0 [default: dsnet-1.0]
+    /// dsnet-0.5, 1.0, 1.5, 2.0, or a variant of 1.0 as dsnet-add; `dsnet summary --all` lists them [default: dsnet-1.0]
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     model: String,
     /// Start from these weights instead of random ones
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     init: PathBuf,
 
-    /// ce, wce, fl or owfl, perhaps with +sel, each perhaps with a weight as in owfl+0.1*sel [default: by dataset]
+    /// ce, wce, fl, owfl or bootstrap (the hardest pixels; bootstrap:4096:0.3), perhaps with +sel, each perhaps with a weight as in
+    /// owfl+0.1*sel [default: by dataset]
     #[arg(long, value_name = "LOSS", help_heading = "Training")]
     loss: Loss,
+    /// Share of the target that is spread over all classes [default: 0]
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    label_smoothing: f64,
     /// Passes over the training set [default: by dataset]
     #[arg(long, value_name = "N", help_heading = "Training")]
     epochs: usize,
@@ -112,6 +132,10 @@ options! {
     /// Weight decay [default: 0.0002]
     #[arg(long, value_name = "X", help_heading = "Training")]
     weight_decay: f64,
+    /// Keep a running average of the weights with this decay, as 0.999; it is what is evaluated and kept as best. 0: none
+    /// [default: 0]
+    #[arg(long, value_name = "DECAY", help_heading = "Training")]
+    ema: f64,
     /// Largest norm of the gradient; 0 for no limit [default: 0]
     #[arg(long, value_name = "X", help_heading = "Training")]
     clip: f64,

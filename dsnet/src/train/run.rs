@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Instant};
 
 use datasets::{Batch, Dataset, Loader, LoaderOptions, Position, Shard};
-use nn::{Collective, collective::Solo, schedule::Schedule};
+use nn::{Collective, collective::Solo, optim::Ema, schedule::Schedule};
 
 use super::{
     Learner, Line, Log, Phases, RunFolder, StepLine, TrainConfig, TrainData,
@@ -102,6 +102,9 @@ impl<'a> Run<'a> {
             on_disk = (path == folder.last()).then_some(saved.at);
         } else if let Some(path) = &config.init {
             weights::start_from(path, &learner.model, &info)?;
+            if let Some(average) = &learner.average {
+                Ema::begin(&average.model, &learner.model)?;
+            }
         }
         let lead = Lead::new(ranks);
         lead.begin(&mut learner, saved.at)?;
@@ -187,11 +190,11 @@ impl<'a> Run<'a> {
         let (Position { epoch, .. }, step, epochs) = (self.saved.at, self.saved.step, self.config.epochs);
         let due = (epoch + 1).is_multiple_of(self.config.eval_every) || epoch + 1 == epochs;
         self.lead.check(&self.learner)?;
-        let found = due.then(|| self.score(&self.learner.model.net)).transpose()?;
+        let found = due.then(|| self.score(&self.learner.scored().net)).transpose()?;
         let (miou, loss) = (found.as_ref().map(|found| found.scores.miou), self.log.mean_loss());
         let best = miou.is_some_and(|m| self.saved.best.is_none_or(|b| m > b));
         if best {
-            weights::save_model(&self.folder.best(), &self.learner.model, &self.info)?;
+            weights::save_model(&self.folder.best(), self.learner.scored(), &self.info)?;
             self.saved.best = miou;
         }
         // The line first: without the checkpoint, going on drops it and writes it again.

@@ -80,7 +80,7 @@ impl Run<'_> {
         best: bool,
     ) -> Result<()> {
         if found.is_some() && self.config.samples > 0 {
-            let prediction = self.prediction(&Predictor::new(&self.learner.model.net), 0)?;
+            let prediction = self.prediction(&Predictor::new(&self.learner.scored().net), 0)?;
             let panel = prediction.shrunk(EVENT_WIDTH)?.panel(self.val.classes())?;
             self.log.image(step, "val/sample", &panel)?;
         }

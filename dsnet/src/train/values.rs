@@ -3,7 +3,7 @@
 
 use std::{fmt, str::FromStr};
 
-use datasets::Scale;
+use datasets::{PatchGrid, Scale};
 use nn::{loss::LossSpec, schedule::Curve};
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(Size, Crop, Scales, Loss, Fall);
+as_text!(Size, Crop, PatchList, Scales, Loss, Fall);
 
 /// Height and width in pixels, written `HxW`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +81,29 @@ impl fmt::Display for Crop {
     }
 }
 
+/// The parts that each training picture is cut into, as `880x880:2x4`, or `none` ([`PatchGrid`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PatchList(pub Option<PatchGrid>);
+
+impl FromStr for PatchList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = || text.parse().map(|grid| Self(Some(grid))).map_err(|e: datasets::Error| e.to_string());
+        if text == "none" { Ok(Self(None)) } else { parsed() }
+    }
+}
+
+impl fmt::Display for PatchList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(grid) => grid.fmt(f),
+            None => f.write_str("none"),
+        }
+    }
+}
+
 /// By how much training samples are resized: `1`, a choice `0.5,1.0`, or a range `0.75..1.5`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -116,7 +139,7 @@ impl fmt::Display for Scales {
     }
 }
 
-/// What is minimised, as text: `ce`, `wce`, `fl` or `owfl`, alone or with `+sel` ([`LossSpec`]).
+/// What is minimised, as text: `ce`, `wce`, `fl`, `owfl` or `bootstrap`, alone or with `+sel` ([`LossSpec`]).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Loss(pub LossSpec);
@@ -161,6 +184,7 @@ mod tests {
     #[test]
     fn values_print_as_they_are_read() {
         round_trip::<Crop>(&["none", "360x480"]);
+        round_trip::<PatchList>(&["none", "880x880:2x4"]);
         round_trip::<Scales>(&["1", "0.5,1", "0.75..1.5"]);
         round_trip::<Loss>(&["ce", "wce+sel", "fl", "owfl+0.5*sel"]);
         round_trip::<Fall>(&["poly:0.9", "step:10:0.5", "constant"]);

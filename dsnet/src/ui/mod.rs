@@ -51,6 +51,24 @@ pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".into(), |v| format!("{:.1}", 100.0 * v))
 }
 
+/// Text in lines of at most 100 characters, all but the first indented.
+pub fn wrapped(text: &str) -> String {
+    let mut out = String::new();
+    let mut length = 0;
+    for word in text.split(' ') {
+        let more = word.chars().count() + 1;
+        if length > 0 && length + more > 100 {
+            out += "\n  ";
+            length = 2;
+        } else if length > 0 {
+            out += " ";
+        }
+        out += word;
+        length += more;
+    }
+    out + "\n"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

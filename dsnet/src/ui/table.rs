@@ -34,6 +34,22 @@ impl Table {
     }
 }
 
+impl Table {
+    /// The same as a table in Markdown.
+    pub fn markdown(&self) -> String {
+        let line = |cells: &[String]| {
+            let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+            format!("| {} |\n", cells.join(" | "))
+        };
+        let rule = self.align.iter().map(|align| match align {
+            Align::Left => "---".to_owned(),
+            Align::Right => "---:".to_owned(),
+        });
+        let rule: Vec<_> = rule.collect();
+        [&self.head, &rule].into_iter().chain(&self.rows).map(|cells| line(cells)).collect()
+    }
+}
+
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = || std::iter::once(&self.head).chain(&self.rows);
@@ -67,5 +83,7 @@ mod tests {
         t.row(["γ", "5.0"]);
         t.row(["void"]);
         assert_eq!(t.to_string(), "class   IoU\n─────  ────\nroad   97.9\nγ       5.0\nvoid\n");
+        let markdown = "| class | IoU |\n| --- | ---: |\n| road | 97.9 |\n| γ | 5.0 |\n| void |  |\n";
+        assert_eq!(t.markdown(), markdown);
     }
 }

@@ -4,6 +4,7 @@
 mod faults;
 #[cfg(unix)]
 mod kills;
+mod measure;
 mod mistakes;
 mod program;
 #[cfg(unix)]
@@ -13,4 +14,6 @@ mod resume;
 #[cfg(unix)]
 mod running;
 mod seeing;
+mod stages;
+mod tables;
 mod whole;

@@ -75,3 +75,35 @@ fn a_run_goes_on_as_it_was_begun() {
     let said = dsnet(at, &["train", "--resume", "--out=run", "--epochs=3"]);
     assert!(said.code == Some(0) && said.out.contains("mIoU"), "{}{}", said.out, said.err);
 }
+
+/// Averaged weights, momentum, patches and colours are all part of what goes on.
+#[test]
+fn averages_go_on_bit_for_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let more = ["--ema=0.9", "--optimizer=sgd", "--jitter=0.4", "--patches=32x40:1x2", "--cache=kept"];
+    let loss = ["--loss=ce+sel", "--label-smoothing=0.1"];
+    let run = |args: &[&str]| succeeds(at, &[&TINY[..], &more, &loss, args].concat());
+    run(&[]);
+    let [last, best] =
+        ["run/last.safetensors", "run/best.safetensors"].map(|path| fs::read(at.join(path)).unwrap());
+    succeeds(at, &["train", "--resume", "--out=run", "--from=run/previous.safetensors"]);
+    assert!(fs::read(at.join("run/last.safetensors")).unwrap() == last);
+    assert!(fs::read(at.join("run/best.safetensors")).unwrap() == best);
+    // What is evaluated is the average, from either file; the weights themselves are others.
+    let load = |path: &str| nn::Checkpoint::load(at.join(path)).unwrap();
+    let (state, average) =
+        (load("run/last.safetensors").model_state(), load("run/last.safetensors").average_state());
+    assert_ne!(state["full.weight"].to_f64_vec().unwrap(), average["full.weight"].to_f64_vec().unwrap());
+    let net = |path: &str| nn::state_dict(&::dsnet::weights::load(&at.join(path)).unwrap().net);
+    for (name, value) in net("run/last.safetensors") {
+        assert_eq!(value.to_f64_vec().unwrap(), average[&name].to_f64_vec().unwrap(), "{name}");
+    }
+    // Without the cache, on one rank or two: the same (but for rounding among ranks).
+    run(&["--out=plain", "--cache-limit=0.000001"]);
+    assert!(fs::read(at.join("plain/best.safetensors")).unwrap() == best);
+    succeeds(
+        at,
+        &[&TINY[..], &["--out=hard", "--loss=bootstrap:100:0.3", "--ranks=2", "--ema=0.5"]].concat(),
+    );
+}

@@ -1,6 +1,7 @@
 //! Checkpoints: everything that a training needs to go on as if it had never stopped, in one safetensors file.
 //!
-//! Tensors are named `model.<name>` (parameters and buffers), `optim.<name>.<slot>` and `optim.<name>.step`. The
+//! Tensors are named `model.<name>` (parameters and buffers), `optim.<name>.<slot>` and `optim.<name>.step`, and
+//! `average.<name>` where a running average of the model is kept. The
 //! file's metadata holds one entry, `checkpoint`: a checksum over all tensors and over the JSON of a [`Meta`] that
 //! follows it. Random numbers need no state of their own: streams are counted from seed and step.
 //!
@@ -53,6 +54,13 @@ impl Checkpoint {
         Self { meta, tensors, path: PathBuf::from("(not saved)") }
     }
 
+    /// With the running average of the model.
+    pub fn with_average(mut self, average: &dyn Module) -> Self {
+        let named = state_dict(average).into_iter().map(|(name, t)| (format!("average.{name}"), t));
+        self.tensors.extend(named);
+        self
+    }
+
     /// Writes the file; what was there before stays until the new one is complete on disk.
     ///
     /// # Errors
@@ -102,8 +110,42 @@ impl Checkpoint {
 
     /// The model's parameters and buffers by name.
     pub fn model_state(&self) -> BTreeMap<String, Tensor> {
+        self.below("model.")
+    }
+
+    /// The same of its running average; empty where none was kept.
+    pub fn average_state(&self) -> BTreeMap<String, Tensor> {
+        self.below("average.")
+    }
+
+    fn below(&self, prefix: &str) -> BTreeMap<String, Tensor> {
         let ours = self.tensors.iter();
-        ours.filter_map(|(n, t)| Some((n.strip_prefix("model.")?.to_string(), t.clone()))).collect()
+        ours.filter_map(|(n, t)| Some((n.strip_prefix(prefix)?.to_string(), t.clone()))).collect()
+    }
+
+    /// The checkpoint of the running average alone, where one was kept; else this one.
+    pub fn averaged(mut self) -> Self {
+        let average = self.average_state();
+        if !average.is_empty() {
+            self.tensors = average.into_iter().map(|(name, t)| (format!("model.{name}"), t)).collect();
+            self.meta.optimizer = None;
+        }
+        self
+    }
+
+    /// Sets `average` to the running average in the file.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::restore_model`]; where the file holds none.
+    pub fn restore_average(&self, average: &dyn Module) -> Result<()> {
+        let state = self.average_state();
+        if state.is_empty() {
+            return Err(unusable(
+                &self.path,
+                "holds no average of the weights, but the training wants one".into(),
+            ));
+        }
+        load_state(average, &state, &[]).map_err(|e| unusable(&self.path, e.to_string()))
     }
 
     /// Sets the parameters and buffers of `model`: all of them, or none where one does not fit. Tensors whose names

@@ -6,14 +6,17 @@
 
 mod balance;
 mod bce;
+mod bootstrap;
 mod cross_entropy;
 mod focal;
 mod labels;
 mod sel;
+mod smoothing;
 mod spec;
 
 pub use balance::ClassBalance;
 pub use bce::bce_with_logits;
+pub use bootstrap::Bootstrapped;
 pub use cross_entropy::{CrossEntropy, Reduction};
 pub use focal::FocalLoss;
 pub use labels::{class_counts, class_presence};

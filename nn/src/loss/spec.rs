@@ -1,11 +1,11 @@
-//! Which losses a training uses, as text: `owfl+sel`, `wce`, `fl+0.5*sel`, `ce`.
+//! Which losses a training uses, as text: `owfl+sel`, `wce`, `fl+0.5*sel`, `ce`, `bootstrap:4096:0.3`.
 
 use std::{fmt, str::FromStr};
 
 use autograd::Var;
 use tensor::{Ops, Tensor};
 
-use super::{ClassBalance, FocalLoss, IGNORE, SemanticEncodingLoss};
+use super::{Bootstrapped, ClassBalance, FocalLoss, IGNORE, SemanticEncodingLoss, smoothing};
 use crate::{Collective, Error, Result, collective::Solo};
 
 /// The loss of each pixel; all are averaged over the labelled pixels.
@@ -19,14 +19,17 @@ pub enum PixelLoss {
     Focal,
     /// `owfl`: object weighted focal loss, γ by class from Eq. 3.
     Owfl,
+    /// `bootstrap`: cross entropy of the hardest pixels of each image ([`Bootstrapped`]).
+    Bootstrap,
 }
 
 impl PixelLoss {
-    const ALL: [(Self, &'static str); 4] = [
+    const ALL: [(Self, &'static str); 5] = [
         (Self::CrossEntropy, "ce"),
         (Self::WeightedCrossEntropy, "wce"),
         (Self::Focal, "fl"),
         (Self::Owfl, "owfl"),
+        (Self::Bootstrap, "bootstrap"),
     ];
 
     fn name(self) -> &'static str {
@@ -45,14 +48,33 @@ pub struct LossSpec {
     pub sel_factor: f64,
     /// γ of `fl`.
     pub focal_gamma: f64,
+    /// What `bootstrap` keeps. Its text is `bootstrap:pixels:threshold`.
+    pub bootstrap: Bootstrapped,
+    /// ε of label smoothing: the pixel loss counts 1 − ε, and the cross entropy against all classes alike ε. No part of the text.
+    pub smoothing: f64,
     /// Label of pixels that take no part.
     pub ignore: i64,
 }
 
 impl LossSpec {
-    /// λ₁ = 1, no SEL, γ = 2 for `fl`, the label 255 ignored.
+    /// λ₁ = 1, no SEL, γ = 2 for `fl`, no smoothing, the label 255 ignored.
     pub fn new(pixel: PixelLoss) -> Self {
-        Self { pixel, pixel_factor: 1.0, sel_factor: 0.0, focal_gamma: 2.0, ignore: IGNORE }
+        let bootstrap = Bootstrapped::default();
+        Self {
+            pixel,
+            pixel_factor: 1.0,
+            sel_factor: 0.0,
+            focal_gamma: 2.0,
+            bootstrap,
+            smoothing: 0.0,
+            ignore: IGNORE,
+        }
+    }
+
+    /// With label smoothing.
+    pub fn smoothing(mut self, epsilon: f64) -> Self {
+        self.smoothing = epsilon;
+        self
     }
 
     /// Whether the model needs the head that makes SEL's logits.
@@ -63,12 +85,21 @@ impl LossSpec {
     /// The loss for classes with these shares of the labelled pixels of the training set.
     ///
     /// # Errors
-    /// Shares outside 0..=1, or none above 0.
+    /// Shares outside 0..=1, or none above 0; smoothing outside 0..1, or of hard pixels alone.
     pub fn build(&self, frequencies: &[f64]) -> Result<Criterion> {
+        if !(0.0..1.0).contains(&self.smoothing) {
+            let why = format!("label smoothing can be 0 up to, not including, 1, not {}", self.smoothing);
+            return Err(Error::config(format!("loss {self}"), why));
+        }
+        if self.smoothing > 0.0 && self.pixel == PixelLoss::Bootstrap {
+            let why =
+                "label smoothing is defined for all pixels, not for the hardest alone: leave one of them out";
+            return Err(Error::config(format!("loss {self}"), why));
+        }
         let by_frequency = ClassBalance::from_frequencies(frequencies)?;
         let classes = frequencies.len();
         let (alpha, gamma) = match self.pixel {
-            PixelLoss::CrossEntropy => (vec![1.0; classes], vec![0.0; classes]),
+            PixelLoss::CrossEntropy | PixelLoss::Bootstrap => (vec![1.0; classes], vec![0.0; classes]),
             PixelLoss::WeightedCrossEntropy => (by_frequency.alpha, vec![0.0; classes]),
             PixelLoss::Focal => (by_frequency.alpha, vec![self.focal_gamma; classes]),
             PixelLoss::Owfl => (by_frequency.alpha, by_frequency.gamma),
@@ -90,12 +121,24 @@ impl FromStr for LossSpec {
             Error::config(format!("loss {text:?}"), why)
         };
         let (mut pixel, mut sel) = (None, None);
+        let mut bootstrap = Bootstrapped::default();
         for term in text.split('+') {
             let (factor, name) = match term.split_once('*') {
                 Some((factor, name)) => (factor.trim().parse().unwrap_or(f64::NAN), name),
                 None => (1.0, term),
             };
             let name = name.trim().to_ascii_lowercase();
+            let (name, limits) = name.split_once(':').map_or((name.as_str(), None), |(n, l)| (n, Some(l)));
+            if let Some(limits) = limits {
+                let limits = limits.split_once(':').filter(|_| name == "bootstrap");
+                let limits = limits.and_then(|(keep, threshold)| {
+                    let keep = keep.trim().parse().ok().filter(|n| *n > 0)?;
+                    Some((keep, threshold.trim().parse().ok().filter(|t: &f64| *t >= 0.0 && t.is_finite())?))
+                });
+                let (keep, threshold) =
+                    limits.ok_or_else(|| error(format!("{term:?} is not written as bootstrap:4096:0.3")))?;
+                (bootstrap.keep, bootstrap.threshold) = (keep, threshold);
+            }
             if !(factor > 0.0 && factor.is_finite()) {
                 return Err(error(format!("the factor in {term:?} is no positive number")));
             }
@@ -110,7 +153,7 @@ impl FromStr for LossSpec {
             }
         }
         let (pixel, pixel_factor) = pixel.ok_or_else(|| error("no loss for the pixels".into()))?;
-        Ok(Self { pixel_factor, sel_factor: sel.unwrap_or(0.0), ..Self::new(pixel) })
+        Ok(Self { pixel_factor, sel_factor: sel.unwrap_or(0.0), bootstrap, ..Self::new(pixel) })
     }
 }
 
@@ -120,6 +163,9 @@ impl fmt::Display for LossSpec {
             write!(f, "{}*", self.pixel_factor)?;
         }
         f.write_str(self.pixel.name())?;
+        if self.pixel == PixelLoss::Bootstrap {
+            write!(f, ":{}:{}", self.bootstrap.keep, self.bootstrap.threshold)?;
+        }
         match self.sel_factor {
             0.0 => Ok(()),
             1.0 => f.write_str("+sel"),
@@ -178,7 +224,21 @@ impl Criterion {
         labels: &Tensor,
         ranks: &dyn Collective,
     ) -> Result<LossValue> {
-        let pixel = self.pixel.forward_across(logits, labels, ranks)?;
+        let mut pixel = match self.spec.pixel {
+            PixelLoss::Bootstrap => {
+                let limits = Bootstrapped { ignore: self.spec.ignore, ..self.spec.bootstrap };
+                limits.forward_across(logits, labels, ranks)?
+            }
+            PixelLoss::CrossEntropy
+            | PixelLoss::WeightedCrossEntropy
+            | PixelLoss::Focal
+            | PixelLoss::Owfl => self.pixel.forward_across(logits, labels, ranks)?,
+        };
+        if self.spec.smoothing > 0.0 {
+            let spread = smoothing::uniform(logits, labels, self.spec.ignore, ranks)?;
+            let epsilon = self.spec.smoothing;
+            pixel = pixel.mul_scalar(1.0 - epsilon)?.add(&spread.mul_scalar(epsilon)?)?;
+        }
         let scaled = if self.spec.pixel_factor == 1.0 {
             pixel.clone()
         } else {
@@ -203,15 +263,39 @@ mod tests {
 
     #[test]
     fn text_and_back() {
-        for text in ["ce", "wce", "wce+sel", "fl+sel", "owfl", "owfl+sel", "owfl+0.5*sel", "2*ce+sel"] {
+        for text in [
+            "ce",
+            "wce",
+            "wce+sel",
+            "fl+sel",
+            "owfl",
+            "owfl+sel",
+            "owfl+0.5*sel",
+            "2*ce+sel",
+            "bootstrap:4096:0.3+sel",
+        ] {
             let spec: LossSpec = text.parse().unwrap();
             assert_eq!(spec.to_string(), text);
             assert_eq!(spec.needs_head(), text.contains("sel"));
         }
+        assert_eq!("bootstrap".parse::<LossSpec>().unwrap().bootstrap, Bootstrapped::default());
         assert_eq!("SEL + OWFL".parse::<LossSpec>().unwrap().to_string(), "owfl+sel");
-        for bad in
-            ["", "sel", "owfl+", "owfl+ce", "owfl+sel+sel", "0*owfl", "-1*ce", "x*ce", "inf*ce", "dice"]
-        {
+        for bad in [
+            "",
+            "sel",
+            "owfl+",
+            "owfl+ce",
+            "owfl+sel+sel",
+            "0*owfl",
+            "-1*ce",
+            "x*ce",
+            "inf*ce",
+            "dice",
+            "bootstrap:1",
+            "bootstrap:0:1",
+            "bootstrap:5:-1",
+            "ce:4:1",
+        ] {
             let error = bad.parse::<LossSpec>().unwrap_err().to_string();
             assert!(error.contains("owfl"), "{error}");
         }
@@ -241,5 +325,50 @@ mod tests {
         let want = 2.0 * value(&loss.pixel) + 0.5 * value(loss.sel.as_ref().unwrap());
         assert!((value(&loss.total) - want).abs() < 1e-12);
         assert!(criterion.forward(&logits, None, &labels).unwrap_err().to_string().contains("head"));
+    }
+
+    /// Against the definition, and its gradient against difference quotients.
+    #[test]
+    fn smoothing_spreads_the_target() {
+        let logits: Vec<f64> = (0..24).map(|i| ((i * 7 % 11) as f64 - 5.0) / 2.0).collect();
+        let labels = [0_u8, 1, 2, 255, 1, 1, 0, 2];
+        let epsilon = 0.1;
+        let spec = LossSpec::new(PixelLoss::CrossEntropy).smoothing(epsilon);
+        let built = spec.build(&[0.5, 0.3, 0.2]).unwrap();
+        let label_map = Tensor::from_slice(&labels, &[2, 2, 2]).unwrap();
+        let value = |logits: &[f64]| {
+            let x = Var::new(Tensor::from_slice(logits, &[2, 3, 2, 2]).unwrap());
+            built.forward(&x, None, &label_map).unwrap().total.tensor().item().unwrap()
+        };
+        let mut want = 0.0;
+        for (at, &label) in labels.iter().enumerate().filter(|(_, l)| **l != 255) {
+            let z: [f64; 3] = std::array::from_fn(|k| logits[at / 4 * 12 + k * 4 + at % 4]);
+            let sum: f64 = z.iter().map(|z| z.exp()).sum();
+            for (k, z) in z.iter().enumerate() {
+                let target = epsilon / 3.0 + if k == usize::from(label) { 1.0 - epsilon } else { 0.0 };
+                want -= target * (z.exp() / sum).ln() / 7.0;
+            }
+        }
+        assert!((value(&logits) - want).abs() < 1e-12, "{} {want}", value(&logits));
+        let tape = autograd::Tape::new();
+        let x = tape.leaf(Tensor::from_slice(&logits, &[2, 3, 2, 2]).unwrap());
+        let grads = built.forward(&x, None, &label_map).unwrap().total.backward().unwrap();
+        let grads = grads.get(&x).unwrap().to_vec::<f64>().unwrap();
+        for i in 0..logits.len() {
+            let at = |h: f64| {
+                value(
+                    &logits
+                        .iter()
+                        .enumerate()
+                        .map(|(j, z)| if i == j { z + h } else { *z })
+                        .collect::<Vec<_>>(),
+                )
+            };
+            let want = (at(1e-6) - at(-1e-6)) / 2e-6;
+            assert!((grads[i] - want).abs() < 1e-8, "{i}: {} {want}", grads[i]);
+        }
+        let hard = LossSpec::new(PixelLoss::Bootstrap).smoothing(0.1).build(&[0.5, 0.5]).unwrap_err();
+        assert!(hard.to_string().contains("hardest"), "{hard}");
+        assert!(spec.smoothing(1.0).build(&[1.0]).is_err());
     }
 }

@@ -5,6 +5,7 @@
 
 mod adam;
 mod clip;
+mod ema;
 mod gradient;
 mod group;
 mod optimizer;
@@ -14,6 +15,7 @@ mod sgd;
 
 pub use adam::{Adam, AdamW};
 pub use clip::{clip_norm, clip_value};
+pub use ema::Ema;
 pub use gradient::{Gradient, check_finite, gradients};
 pub use group::Group;
 pub use optimizer::{Optimizer, State};

@@ -16,13 +16,9 @@ use crate::fixture::{Case, Failures, Fixture, Within};
 use crate::run::Outcome;
 
 fn net(case: &Case, dtype: DType) -> Outcome<TrainableDsNet> {
-    let config = DsNetConfig {
-        classes: case.count("classes"),
-        channels: case.counts("ch").try_into().map_err(|_| "three channel counts expected")?,
-        n64: case.count("n64"),
-        dilations: case.counts("dils"),
-        codewords: case.count("k"),
-    };
+    let channels = case.counts("ch").try_into().map_err(|_| "three channel counts expected")?;
+    let (classes, n64, codewords) = (case.count("classes"), case.count("n64"), case.count("k"));
+    let config = DsNetConfig::new(classes, channels, n64, case.counts("dils"), codewords);
     let net = TrainableDsNet::new(&config, true, &Initializer::new(0).dtype(dtype))?;
     let mut stored = case.below("state");
     for entry in Collect::of(&net) {

@@ -21,6 +21,8 @@ use crate::{
 pub(super) fn follow(config: &TrainConfig, data: &TrainData, ranks: Arc<dyn Collective>) -> Result<()> {
     let shape = model::config(&config.model, data.train.classes().len())?;
     let mut learner = Learner::new(config, &shape, &data.frequencies)?;
+    // Rank 0 keeps it.
+    learner.average = None;
     let shard = Shard { rank: ranks.rank(), world: ranks.world() };
     let loader = Loader::new(data.train.clone(), LoaderOptions { shard, ..config.loader_options() })?;
     let at = begin(&mut learner, Position::default(), &ranks)?;

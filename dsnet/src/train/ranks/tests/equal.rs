@@ -42,6 +42,7 @@ fn learner(setting: Setting, ranks: Arc<dyn Collective>) -> Result<Learner> {
         entry.set(entry.value().cast(setting.dtype)?);
     }
     Ok(Learner {
+        average: None,
         model,
         criterion: loss.build(&[0.5, 0.3, 0.15, 0.049, 0.001])?,
         optimizer: optimizer.weight_decay(1e-3),

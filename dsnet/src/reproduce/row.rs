@@ -1,0 +1,153 @@
+//! Making one row: training, where it takes one, then measuring; and the file that says that it is done.
+
+use std::path::{Path, PathBuf};
+
+use nn::{Initializer, checkpoint::write_atomically, parameter_count};
+use serde::{Deserialize, Serialize};
+
+use super::{Request, Row};
+use crate::{
+    Error, Result,
+    bench::{self, Way},
+    compile::Wanted,
+    model::{self, DsNet},
+    report::Record,
+    train::{RunFolder, Size, TrainOptions, train},
+    ui::Progress,
+};
+
+/// Classes of Cityscapes, for rows that are trained on nothing.
+const CLASSES: usize = 19;
+
+/// The mean latency of one image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Milliseconds.
+    pub mean_ms: f64,
+}
+
+/// What a finished row is found to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// How it was trained, as TOML; empty where it was not.
+    pub settings: String,
+    /// Trainable values.
+    pub parameters: usize,
+    /// mIoU on the validation split in 0..=1, of the best weights.
+    pub miou: Option<f64>,
+    /// mIoU of the groups of equal γ, γ ascending.
+    pub groups: Vec<Option<f64>>,
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// Latencies at the row's sizes.
+    pub latencies: Vec<Latency>,
+    /// Threads that were measured with.
+    pub threads: usize,
+}
+
+fn file(row: &Row, out: &Path) -> PathBuf {
+    out.join(&row.name).join("row.json")
+}
+
+/// The row as it was made before; none where it is not finished.
+pub(super) fn stored(row: &Row, out: &Path) -> Result<Option<Measured>> {
+    let path = file(row, out);
+    match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| {
+            Error::message(format!("{} can not be read ({e}); delete it to measure again", path.display()))
+        }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("read", path, e)),
+    }
+}
+
+/// What decides a row's result, as text.
+fn settings(options: Option<&TrainOptions>) -> Result<String> {
+    let Some(options) = options else { return Ok(String::new()) };
+    // None of these changes it.
+    let same = TrainOptions {
+        threads: None,
+        workers: None,
+        out: None,
+        cache: None,
+        cache_limit: None,
+        save_every: None,
+        rank_timeout: None,
+        ..options.clone().with_defaults()?
+    };
+    same.to_toml()
+}
+
+/// Makes a row, or what is left of it.
+pub(super) fn make(row: &Row, request: &Request) -> Result<Measured> {
+    let folder = request.out.join(&row.name);
+    let settings = settings(row.training.as_ref())?;
+    if let Some(before) = stored(row, &request.out)? {
+        if before.settings == settings {
+            return Ok(before);
+        }
+        let what =
+            format!("{} was made with other settings; choose another --out, or delete it", folder.display());
+        return Err(Error::usage(what));
+    }
+    let mut found = Measured {
+        settings,
+        parameters: 0,
+        miou: None,
+        groups: vec![],
+        epochs: 0,
+        latencies: vec![],
+        threads: rayon::current_num_threads(),
+    };
+    let Some(model) = &row.model else { return Ok(found) };
+    let mut classes = CLASSES;
+    if let Some(options) = &row.training {
+        trained(&folder, options)?;
+        let record = Record::read(&RunFolder::reopen(Some(&folder))?.0)?;
+        let best = record.best().and_then(|epoch| epoch.val.as_ref());
+        let scores = best.ok_or_else(|| Error::message("the run was never evaluated"))?;
+        found.miou = Some(scores.miou);
+        found.groups = scores.gamma_groups.iter().map(|group| group.iou).collect();
+        found.epochs = record.config.epochs;
+        classes = record.config.data.classes().len();
+    }
+    let net = DsNet::new(&model::config(model, classes)?, &Initializer::new(0))?;
+    found.parameters = parameter_count(&net);
+    for &size in &row.sizes {
+        let progress = Progress::new(format!("measuring {model}"), "runs", request.iters as u64);
+        let way = Way::Plan(Wanted::Labels);
+        let inference = bench::inference(model, classes, size, 1, request.iters, way, &|| progress.add(1))?;
+        progress.finish();
+        let Size { height, width } = size;
+        found.latencies.push(Latency { width, height, mean_ms: inference.timing.mean_ms });
+    }
+    let json = serde_json::to_vec_pretty(&found);
+    let json = json.map_err(|e| Error::message(format!("a row can not be written: {e}")))?;
+    std::fs::create_dir_all(&folder).map_err(|e| Error::io("make the folder", &folder, e))?;
+    write_atomically(&file(row, &request.out), &json)?;
+    Ok(found)
+}
+
+/// Trains in `folder`, or goes on there.
+fn trained(folder: &Path, options: &TrainOptions) -> Result<()> {
+    let options = options.clone().with_defaults()?;
+    let folder = if folder.join("config.toml").exists() {
+        let (folder, stored) = RunFolder::reopen(Some(folder))?;
+        let before = settings(Some(&stored))?;
+        if before != settings(Some(&options))? {
+            let what = format!(
+                "{} was begun with other settings; choose another --out, or delete it",
+                folder.path().display()
+            );
+            return Err(Error::usage(what));
+        }
+        folder
+    } else {
+        RunFolder::create(Some(folder), "", &options)?
+    };
+    train(&options.resolve()?, &folder)
+}
