@@ -185,6 +185,17 @@ fn the_networks_own_layers_match_plain_loops() {
     check::<f32>(&same(64, 64, 1).with_stride([2, 2]), (false, false, true, true));
 }
 
+/// One of each kind, small enough for an interpreter that watches every access (`scripts/sanitize.sh`).
+#[test]
+fn small_ones_match_plain_loops() {
+    let conv = |c_in, c_out, kernel| ConvGeometry::new(1, [4, 5], c_in, c_out, kernel);
+    let three = |c| conv(c, c, [3, 3]).with_padding([1, 1]);
+    for g in [conv(3, 2, [1, 1]), three(3), three(4).with_groups(4), three(2).with_stride([2, 2]), three(16)]
+    {
+        check::<f32>(&g, (true, true, true, true));
+    }
+}
+
 /// Transposed convolutions as wide as their stride, whose results lie side by side.
 #[test]
 fn filters_as_wide_as_their_stride_match_plain_loops() {
