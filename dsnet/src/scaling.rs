@@ -78,14 +78,12 @@ impl Step {
         self.compute + self.messages + self.gradients + self.data
     }
 
-    /// What it is bound by: the longest part.
+    /// What it is bound by: loading, which goes on beside all else, where that has to wait for it; otherwise the longest part.
     pub fn bound(&self) -> &'static str {
-        let parts = [
-            (self.compute, "compute"),
-            (self.messages, "messages"),
-            (self.gradients, "gradients"),
-            (self.data, "data"),
-        ];
+        if self.data > 0.0 {
+            return "data";
+        }
+        let parts = [(self.compute, "compute"), (self.messages, "messages"), (self.gradients, "gradients")];
         parts.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).map_or("", |(_, name)| name)
     }
 }
