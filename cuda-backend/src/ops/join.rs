@@ -9,18 +9,18 @@ use crate::error::{Error, Result};
 use crate::runtime::Scalar;
 
 /// Operands that one launch joins (`MAX_OPERANDS`).
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 /// Axes that kernels take (`MAX_RANK`).
 const MAX_RANK: usize = 8;
 
 /// `Operands` of the kernels.
 #[repr(C)]
-#[derive(Debug, Clone, Copy)]
-struct Operands {
-    count: i32,
-    width: [i32; AT_ONCE],
-    start: [i32; AT_ONCE],
-    data: [u64; AT_ONCE],
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Operands {
+    pub count: i32,
+    pub width: [i32; AT_ONCE],
+    pub start: [i32; AT_ONCE],
+    pub data: [u64; AT_ONCE],
 }
 
 // SAFETY: the same fields in the same order as in `kernels/copy.cu`, by C's rules of layout; padding is never read.
@@ -64,17 +64,15 @@ pub(crate) fn cat(run: &Run, op: &Cat, ins: &[&Tensor], out: &Meta) -> Result<Te
     let mut start = 0;
     for group in ins.chunks(AT_ONCE) {
         let dense = group.iter().map(|t| run.dense(t, format)).collect::<Result<Vec<_>>>()?;
-        let (width, mut data) = ([0; AT_ONCE], [0; AT_ONCE]);
-        let mut operands = Operands { count: dense.len() as i32, width, start: width, data };
+        let mut operands = Operands { count: dense.len() as i32, ..Operands::default() };
         let mut most = 0;
         for (i, t) in dense.iter().enumerate() {
             let width = size(t.dims(), &order[at..]);
             (operands.width[i], operands.start[i]) = (int(run, width)?, int(run, start)?);
-            data[i] = address(t)?;
+            operands.data[i] = address(t)?;
             start += width;
             most = most.max(int(run, t.len())?);
         }
-        operands.data = data;
         if most > 0 {
             run.kernel("copy", &format!("cat_b{}", out.dtype.size()))?
                 .over(most as usize)

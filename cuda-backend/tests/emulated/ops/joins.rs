@@ -1,6 +1,6 @@
 //! Joining, putting back, shuffling, picking.
 
-use tensor::ops::{Cat, ChannelShuffle, Gather, ScatterAdd, Span, Unslice};
+use tensor::ops::{Cat, ChannelShuffle, Deinterleave, Gather, Interleave, ScatterAdd, Span, Unslice};
 use tensor::{DType, Tensor};
 
 use super::ALL;
@@ -44,6 +44,27 @@ pub fn channel_shuffle() {
         }
     }
     check(ChannelShuffle { groups: 2 }, &[&normal(&[0, 8, 5, 3], DType::F32, 5)]);
+}
+
+pub fn interleave() {
+    for dtype in ALL {
+        for dims in [&[2, 3, 5, 4][..], &[4, 3], &[2, 3, 6], &[1, 5, 1, 1], &[2, 0, 3, 3]] {
+            for count in [1, 2, 3, 11] {
+                let parts: Vec<Tensor> = (0..count).map(|i| integers(dims, dtype, 100, i)).collect();
+                check(Interleave, &parts.iter().collect::<Vec<_>>());
+            }
+        }
+    }
+}
+
+pub fn deinterleave() {
+    for dtype in ALL {
+        for dims in [&[2, 22, 5, 4][..], &[4, 22], &[2, 22, 3], &[0, 22, 3, 3]] {
+            for parts in [1, 2, 11] {
+                check(Deinterleave { parts }, &[&integers(dims, dtype, 100, 3)]);
+            }
+        }
+    }
 }
 
 pub fn gather() {

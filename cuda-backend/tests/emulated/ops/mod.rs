@@ -50,6 +50,8 @@ checks! {
     Unslice unslice joins::unslice;
     Cat cat joins::cat;
     ChannelShuffle channel_shuffle joins::channel_shuffle;
+    Interleave interleave joins::interleave;
+    Deinterleave deinterleave joins::deinterleave;
     Gather gather joins::gather;
     ScatterAdd scatter_add joins::scatter_add;
     Reduce reduce reductions::reduce;
