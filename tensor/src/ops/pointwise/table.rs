@@ -62,7 +62,7 @@ unary! {
     /// |x|.
     Abs "abs" "fabs(x)" |x| x.abs();
     /// −1, 0 or 1 by the sign of x.
-    Sign "sign" "(x > 0) - (x < 0)" |x| if x > T::zero() { T::one() } else if x < T::zero() { -T::one() } else { x };
+    Sign "sign" "x > 0 ? 1 : x < 0 ? -1 : x" |x| if x > T::zero() { T::one() } else if x < T::zero() { -T::one() } else { x };
     /// 1 where x > 0, else 0.
     Step "step" "x > 0" |x| if x > T::zero() { T::one() } else { T::zero() };
     /// eˣ.
@@ -88,7 +88,7 @@ unary! {
     /// 1/(1 + e⁻ˣ).
     Sigmoid "sigmoid" "1 / (1 + exp(-x))" |x| (T::one() + (-x).exp()).recip();
     /// ln(1 + eˣ), without overflow.
-    Softplus "softplus" "fmax(x, 0) + log1p(exp(-fabs(x)))" |x| x.max(T::zero()) + (-x.abs()).exp().ln_1p();
+    Softplus "softplus" "(x > 0 ? x : 0) + log1p(exp(-fabs(x)))" |x| x.max(T::zero()) + (-x.abs()).exp().ln_1p();
     /// max(x, 0); NaN stays NaN.
     Relu "relu" "x < 0 ? 0 : x" |x| if x < T::zero() { T::zero() } else { x };
     /// x where positive, else p·x.

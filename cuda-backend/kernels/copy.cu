@@ -1,0 +1,113 @@
+// Copies: between layouts, transposed through shared memory, put back into zeros, joined along an axis, channels shuffled.
+// They move elements of 1, 2, 4 or 8 bytes, whatever these mean.
+#include "preamble.cuh"
+
+/// y = x, walked in the order of y.
+#define COPY_STRIDED(SIZE, T)                                                                                          \
+    KERNEL(copy_strided_b##SIZE, const T *x, T *y, Walk<1> walk, i64 n) {                                              \
+        FOR_GRID(i, n) {                                                                                               \
+            i64 at[1];                                                                                                 \
+            Walk<1>::place(walk, i, at);                                                                               \
+            y[i] = x[at[0]];                                                                                           \
+        }                                                                                                              \
+    }
+FOR_SIZES(COPY_STRIDED)
+
+/// Side of a tile; 32 × 8 threads move it.
+#define TILE 32
+#define TILE_ROWS 8
+
+template <class T> DEVICE void transpose(const T *RESTRICT x, T *RESTRICT y, int rows, int columns) {
+    // A column of the tile is read at once: one more element a row puts its elements into different banks.
+    SHARED(T, tile, TILE * (TILE + 1));
+    const i64 matrix = (i64)blockIdx.z * rows * columns;
+    const u32 tx = threadIdx.x, ty = threadIdx.y;
+    const int across = (columns + TILE - 1) / TILE;
+    const int left = (int)(blockIdx.x % across) * TILE, top = (int)(blockIdx.x / across) * TILE;
+    for (int r = ty; r < TILE; r += TILE_ROWS) {
+        if (top + r < rows && left + (int)tx < columns) {
+            tile[r * (TILE + 1) + tx] = x[matrix + (i64)(top + r) * columns + left + tx];
+        }
+    }
+    BARRIER();
+    for (int r = ty; r < TILE; r += TILE_ROWS) {
+        if (left + r < columns && top + (int)tx < rows) {
+            y[matrix + (i64)(left + r) * rows + top + tx] = tile[tx * (TILE + 1) + r];
+        }
+    }
+}
+
+/// [batch, rows, columns] to [batch, columns, rows]: NCHW to NHWC (rows C, columns HW) and back. Block (32, 8); grid x
+/// the tiles of a matrix, grid z the batch.
+#define TRANSPOSE(SIZE, T)                                                                                             \
+    KERNEL(transpose_b##SIZE, const T *x, T *y, int rows, int columns) { transpose<T>(x, y, rows, columns); }
+FOR_SIZES(TRANSPOSE)
+
+/// Where the operand's elements lie in the result: along each axis `len` from `start` by `step`. Axes outermost in the
+/// result's memory first; `from` is the operand's distance between neighbours.
+struct Spans {
+    int rank;
+    int dims[MAX_RANK], start[MAX_RANK], len[MAX_RANK], step[MAX_RANK];
+    i64 from[MAX_RANK];
+};
+
+/// y = zeros with x at its places; n elements of y.
+#define UNSLICE(SIZE, T)                                                                                               \
+    KERNEL(unslice_b##SIZE, const T *x, T *y, Spans spans, i64 n) {                                                    \
+        FOR_GRID(i, n) {                                                                                               \
+            u32 rest = (u32)i;                                                                                         \
+            i64 at = 0;                                                                                                \
+            bool inside = true;                                                                                        \
+            UNROLL for (int a = MAX_RANK - 1; a >= 0; a--) {                                                           \
+                if (a < spans.rank) {                                                                                  \
+                    const u32 size = (u32)spans.dims[a], next = rest / size;                                           \
+                    const int place = (int)(rest - next * size) - spans.start[a];                                      \
+                    const int k = place / spans.step[a];                                                               \
+                    inside = inside && place >= 0 && k * spans.step[a] == place && k < spans.len[a];                   \
+                    at += k * spans.from[a];                                                                           \
+                    rest = next;                                                                                       \
+                }                                                                                                      \
+            }                                                                                                          \
+            y[i] = inside ? x[at] : (T)0;                                                                              \
+        }                                                                                                              \
+    }
+FOR_SIZES(UNSLICE)
+
+/// How many operands one launch joins.
+#define MAX_OPERANDS 8
+
+/// Operands seen as [outer, width], dense, and where the rows of each start in those of the result.
+struct Operands {
+    int count;
+    int width[MAX_OPERANDS], start[MAX_OPERANDS];
+    const void *data[MAX_OPERANDS];
+};
+
+template <class T> DEVICE void cat(const Operands &operands, T *y, i64 outer, int row) {
+    for (int k = 0; k < operands.count; k++) {
+        const T *x = (const T *)operands.data[k];
+        const u32 width = (u32)operands.width[k];
+        T *to = y + operands.start[k];
+        FOR_GRID(i, outer * width) {
+            const u32 r = (u32)i / width, c = (u32)i - r * width;
+            to[(i64)r * row + c] = x[i];
+        }
+    }
+}
+
+/// Rows of `row` elements from those of the operands.
+#define CAT(SIZE, T)                                                                                                   \
+    KERNEL(cat_b##SIZE, Operands operands, T *y, i64 outer, int row) { cat<T>(operands, y, outer, row); }
+FOR_SIZES(CAT)
+
+/// Channel j·groups + i of y [outer, C, inner] is channel i·C/groups + j of x; n elements.
+#define SHUFFLE(SIZE, T)                                                                                               \
+    KERNEL(channel_shuffle_b##SIZE, const T *x, T *y, i64 n, int channels, int groups, int inner) {                    \
+        const u32 each = (u32)(channels / groups);                                                                     \
+        FOR_GRID(i, n) {                                                                                               \
+            const u32 pixel = (u32)i / inner, c = pixel % channels, place = (u32)i - pixel * inner;                    \
+            const u32 from = c % groups * each + c / groups;                                                           \
+            y[i] = x[(i64)(pixel - c + from) * inner + place];                                                         \
+        }                                                                                                              \
+    }
+FOR_SIZES(SHUFFLE)

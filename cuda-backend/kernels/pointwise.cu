@@ -1,0 +1,203 @@
+// Pointwise functions of one and two operands, comparisons, selection. The functions are numbered rows of the table that
+// the CPU kernels are made of too (`tensor`, ops/pointwise/table.rs); one kernel for each type has them all, since the
+// choice is the same for all threads and memory is what bounds them.
+#include "pointwise_table.cuh"
+#include "preamble.cuh"
+
+#define UNARY_FUNCTION(id, name, expression)                                                                           \
+    struct name##_unary {                                                                                              \
+        template <class W> DEVICE W run(W x, W p, W q) { return expression; }                                          \
+    };
+UNARY_TABLE(UNARY_FUNCTION)
+
+#define BINARY_FUNCTION(id, name, expression)                                                                          \
+    struct name##_binary {                                                                                             \
+        template <class W> DEVICE W run(W x, W y) { return expression; }                                               \
+    };
+BINARY_TABLE(BINARY_FUNCTION)
+
+#define COMPARE_FUNCTION(id, name, expression)                                                                         \
+    struct name##_compare {                                                                                            \
+        template <class W> DEVICE u8 run(W x, W y) { return expression; }                                              \
+    };
+COMPARE_TABLE(COMPARE_FUNCTION)
+
+#define ID(id, name, expression) name##_id = id,
+enum { UNARY_TABLE(ID) unary_end };
+#define BINARY_ID(id, name, expression) name##_binary_id = id,
+enum { BINARY_TABLE(BINARY_ID) binary_end };
+
+/// i64 arithmetic that wraps; u8 is computed in it and cut.
+struct Wrapping {
+    DEVICE i64 unary(int f, i64 x, i64 p, i64 q) {
+        switch (f) {
+        case neg_id: return (i64)(0 - (u64)x);
+        case abs_id: return x < 0 ? (i64)(0 - (u64)x) : x;
+        case sign_id: return (x > 0) - (x < 0);
+        case square_id: return (i64)((u64)x * (u64)x);
+        case add_scalar_id: return (i64)((u64)x + (u64)p);
+        case mul_scalar_id: return (i64)((u64)x * (u64)p);
+        case clamp_id: x = x < p ? p : x; return x > q ? q : x;
+        }
+        return 0; // the host launches no other
+    }
+    DEVICE i64 binary(int f, i64 x, i64 y) {
+        switch (f) {
+        case add_binary_id: return (i64)((u64)x + (u64)y);
+        case sub_binary_id: return (i64)((u64)x - (u64)y);
+        case mul_binary_id: return (i64)((u64)x * (u64)y);
+        case maximum_binary_id: return x > y ? x : y;
+        case minimum_binary_id: return x < y ? x : y;
+        }
+        return 0;
+    }
+};
+
+/// y[i] = f(i) of operands in the order of the result.
+template <class Function, class T> struct Dense {
+    DEVICE void unary(const T *RESTRICT x, T *RESTRICT y, i64 n, wide_t<T> p, wide_t<T> q) {
+        const int N = Lanes<T>::count;
+        const i64 packs = aligned(x) && aligned(y) ? n / N : 0;
+        FOR_GRID(i, packs) {
+            pack_t<T> v = ((const pack_t<T> *)x)[i];
+            UNROLL for (int k = 0; k < N; k++) { v.v[k] = narrow<T>(Function::run(wide(v.v[k]), p, q)); }
+            ((pack_t<T> *)y)[i] = v;
+        }
+        FOR_GRID(j, n - packs * N) { y[packs * N + j] = narrow<T>(Function::run(wide(x[packs * N + j]), p, q)); }
+    }
+
+    DEVICE void binary(const T *RESTRICT a, const T *RESTRICT b, T *RESTRICT y, i64 n) {
+        const int N = Lanes<T>::count;
+        const i64 packs = aligned(a) && aligned(b) && aligned(y) ? n / N : 0;
+        FOR_GRID(i, packs) {
+            pack_t<T> v = ((const pack_t<T> *)a)[i];
+            const pack_t<T> w = ((const pack_t<T> *)b)[i];
+            UNROLL for (int k = 0; k < N; k++) { v.v[k] = narrow<T>(Function::run(wide(v.v[k]), wide(w.v[k]))); }
+            ((pack_t<T> *)y)[i] = v;
+        }
+        FOR_GRID(j, n - packs * N) {
+            const i64 i = packs * N + j;
+            y[i] = narrow<T>(Function::run(wide(a[i]), wide(b[i])));
+        }
+    }
+
+    DEVICE void compare(const T *RESTRICT a, const T *RESTRICT b, u8 *RESTRICT y, i64 n) {
+        FOR_GRID(i, n) { y[i] = Function::run(wide(a[i]), wide(b[i])); }
+    }
+};
+
+/// The same of operands anywhere.
+template <class Function, class T> struct Strided {
+    DEVICE void unary(const T *x, T *y, const Walk<1> &walk, i64 n, wide_t<T> p, wide_t<T> q) {
+        FOR_GRID(i, n) {
+            i64 at[1];
+            Walk<1>::place(walk, i, at);
+            y[i] = narrow<T>(Function::run(wide(x[at[0]]), p, q));
+        }
+    }
+
+    DEVICE void binary(const T *a, const T *b, T *y, const Walk<2> &walk, i64 n) {
+        FOR_GRID(i, n) {
+            i64 at[2];
+            Walk<2>::place(walk, i, at);
+            y[i] = narrow<T>(Function::run(wide(a[at[0]]), wide(b[at[1]])));
+        }
+    }
+
+    DEVICE void compare(const T *a, const T *b, u8 *y, const Walk<2> &walk, i64 n) {
+        FOR_GRID(i, n) {
+            i64 at[2];
+            Walk<2>::place(walk, i, at);
+            y[i] = Function::run(wide(a[at[0]]), wide(b[at[1]]));
+        }
+    }
+};
+
+#define DENSE_UNARY(id, name, expression)                                                                              \
+    case id: return Dense<name##_unary, T>::unary(x, y, n, (wide_t<T>)p, (wide_t<T>)q);
+#define STRIDED_UNARY(id, name, expression)                                                                            \
+    case id: return Strided<name##_unary, T>::unary(x, y, walk, n, (wide_t<T>)p, (wide_t<T>)q);
+#define DENSE_BINARY(id, name, expression)                                                                             \
+    case id: return Dense<name##_binary, T>::binary(a, b, y, n);
+#define STRIDED_BINARY(id, name, expression)                                                                           \
+    case id: return Strided<name##_binary, T>::binary(a, b, y, walk, n);
+#define DENSE_COMPARE(id, name, expression)                                                                            \
+    case id: return Dense<name##_compare, T>::compare(a, b, y, n);
+#define STRIDED_COMPARE(id, name, expression)                                                                          \
+    case id: return Strided<name##_compare, T>::compare(a, b, y, walk, n);
+
+template <class T> DEVICE void unary_dense(int f, const T *x, T *y, i64 n, f64 p, f64 q) {
+    switch (f) { UNARY_TABLE(DENSE_UNARY) }
+}
+template <class T> DEVICE void unary_strided(int f, const T *x, T *y, const Walk<1> &walk, i64 n, f64 p, f64 q) {
+    switch (f) { UNARY_TABLE(STRIDED_UNARY) }
+}
+template <class T> DEVICE void binary_dense(int f, const T *a, const T *b, T *y, i64 n) {
+    switch (f) { BINARY_TABLE(DENSE_BINARY) }
+}
+template <class T> DEVICE void binary_strided(int f, const T *a, const T *b, T *y, const Walk<2> &walk, i64 n) {
+    switch (f) { BINARY_TABLE(STRIDED_BINARY) }
+}
+template <class T> DEVICE void compare_dense(int f, const T *a, const T *b, u8 *y, i64 n) {
+    switch (f) { COMPARE_TABLE(DENSE_COMPARE) }
+}
+template <class T> DEVICE void compare_strided(int f, const T *a, const T *b, u8 *y, const Walk<2> &walk, i64 n) {
+    switch (f) { COMPARE_TABLE(STRIDED_COMPARE) }
+}
+
+/// y = f(x; p, q), f a row of the table.
+#define FLOAT_KERNELS(T)                                                                                               \
+    KERNEL(unary_##T, int f, const T *x, T *y, i64 n, f64 p, f64 q) { unary_dense<T>(f, x, y, n, p, q); }              \
+    KERNEL(unary_strided_##T, int f, const T *x, T *y, Walk<1> walk, i64 n, f64 p, f64 q) {                            \
+        unary_strided<T>(f, x, y, walk, n, p, q);                                                                      \
+    }                                                                                                                  \
+    KERNEL(binary_##T, int f, const T *a, const T *b, T *y, i64 n) { binary_dense<T>(f, a, b, y, n); }                 \
+    KERNEL(binary_strided_##T, int f, const T *a, const T *b, T *y, Walk<2> walk, i64 n) {                             \
+        binary_strided<T>(f, a, b, y, walk, n);                                                                        \
+    }
+FOR_FLOATS(FLOAT_KERNELS)
+
+/// The same on integers, as far as the shape rule lets them through; parameters are truncated.
+#define INTEGER_KERNELS(T)                                                                                             \
+    KERNEL(unary_##T, int f, const T *x, T *y, i64 n, f64 p, f64 q) {                                                  \
+        const i64 ip = Number<i64>::from(p), iq = Number<i64>::from(q);                                                \
+        FOR_GRID(i, n) { y[i] = (T)Wrapping::unary(f, x[i], ip, iq); }                                                 \
+    }                                                                                                                  \
+    KERNEL(unary_strided_##T, int f, const T *x, T *y, Walk<1> walk, i64 n, f64 p, f64 q) {                            \
+        const i64 ip = Number<i64>::from(p), iq = Number<i64>::from(q);                                                \
+        FOR_GRID(i, n) {                                                                                               \
+            i64 at[1];                                                                                                 \
+            Walk<1>::place(walk, i, at);                                                                               \
+            y[i] = (T)Wrapping::unary(f, x[at[0]], ip, iq);                                                            \
+        }                                                                                                              \
+    }                                                                                                                  \
+    KERNEL(binary_##T, int f, const T *a, const T *b, T *y, i64 n) {                                                   \
+        FOR_GRID(i, n) { y[i] = (T)Wrapping::binary(f, a[i], b[i]); }                                                  \
+    }                                                                                                                  \
+    KERNEL(binary_strided_##T, int f, const T *a, const T *b, T *y, Walk<2> walk, i64 n) {                             \
+        FOR_GRID(i, n) {                                                                                               \
+            i64 at[2];                                                                                                 \
+            Walk<2>::place(walk, i, at);                                                                               \
+            y[i] = (T)Wrapping::binary(f, a[at[0]], b[at[1]]);                                                         \
+        }                                                                                                              \
+    }
+FOR_INTEGERS(INTEGER_KERNELS)
+
+/// y = 1 where the comparison f holds, else 0.
+#define COMPARE_KERNELS(T)                                                                                             \
+    KERNEL(compare_##T, int f, const T *a, const T *b, u8 *y, i64 n) { compare_dense<T>(f, a, b, y, n); }              \
+    KERNEL(compare_strided_##T, int f, const T *a, const T *b, u8 *y, Walk<2> walk, i64 n) {                           \
+        compare_strided<T>(f, a, b, y, walk, n);                                                                       \
+    }
+FOR_ALL(COMPARE_KERNELS)
+
+/// y = c ? a : b, of elements of SIZE bytes.
+#define SELECT_KERNELS(SIZE, T)                                                                                        \
+    KERNEL(select_b##SIZE, const u8 *c, const T *a, const T *b, T *y, Walk<3> walk, i64 n) {                           \
+        FOR_GRID(i, n) {                                                                                               \
+            i64 at[3];                                                                                                 \
+            Walk<3>::place(walk, i, at);                                                                               \
+            y[i] = c[at[0]] != 0 ? a[at[1]] : b[at[2]];                                                                \
+        }                                                                                                              \
+    }
+FOR_SIZES(SELECT_KERNELS)
