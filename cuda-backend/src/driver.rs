@@ -85,21 +85,31 @@ impl Failure {
     fn into_driver(self, path: PathBuf) -> Driver {
         let meaning = match self.code {
             None => "the file has no such function, so it is not NVIDIA's driver library".to_owned(),
-            Some(34) => "this is the toolkit's stub for linking, not the driver: take `stubs` folders out of the search \
-                         path and install the driver"
-                .to_owned(),
-            Some(802) => "the system is not ready: on machines with NVSwitch, start nvidia-fabricmanager".to_owned(),
-            Some(803) => "library and kernel module of the driver are of different versions: reboot after the update, or \
-                          in a container use the host's library"
-                .to_owned(),
-            Some(804) => "forward compatibility is not supported on this GPU: use the driver's own libcuda".to_owned(),
-            Some(999) => "the driver cannot reach its kernel module: check that `nvidia-smi` works; after a suspend, reload \
-                          nvidia_uvm"
-                .to_owned(),
-            Some(_) => self.text,
+            Some(code) => meaning(code).map_or(self.text, str::to_owned),
         };
         Driver::Failed { path, call: self.call, code: self.code, meaning }
     }
+}
+
+/// What a code of `cuInit` means that its own text leaves unsaid, and what to do.
+pub(crate) fn meaning(code: c_int) -> Option<&'static str> {
+    Some(match code {
+        34 => {
+            "this is the toolkit's stub for linking, not the driver: take `stubs` folders out of the search path and install \
+             the driver"
+        }
+        100 => "the driver works but shows no GPU: check `nvidia-smi` and CUDA_VISIBLE_DEVICES",
+        802 => "the system is not ready: on machines with NVSwitch, start nvidia-fabricmanager",
+        803 => {
+            "library and kernel module of the driver are of different versions: reboot after the update, or in a container \
+             use the host's library"
+        }
+        804 => "forward compatibility is not supported on this GPU: use the driver's own libcuda",
+        999 => {
+            "the driver cannot reach its kernel module: check that `nvidia-smi` works; after a suspend, reload nvidia_uvm"
+        }
+        _ => return None,
+    })
 }
 
 struct Calls<'a> {

@@ -15,15 +15,30 @@
 //! | [`version`] | asking a library for its version |
 //! | [`report`] | all of it together, readable |
 
+#![allow(dead_code)]
+
+mod backend;
+mod buffer;
+pub mod cache;
 pub mod catalog;
 pub mod driver;
 pub mod environment;
+mod error;
+mod faults;
+mod ffi;
 pub mod folders;
+mod gpu;
 pub mod locate;
+pub mod memory;
+mod ops;
 pub mod report;
+pub mod runtime;
 pub mod version;
 
+pub use backend::{CudaBackend, device};
+pub use buffer::CudaBuffer;
 pub use catalog::Library;
 pub use environment::Environment;
+pub use error::{Code, Error, Result};
 pub use locate::{Found, Missing, locate};
 pub use report::{Report, examine};

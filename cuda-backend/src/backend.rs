@@ -1,0 +1,137 @@
+//! A GPU as a [`Backend`] of `tensor`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use smallvec::SmallVec;
+use tensor::{Backend, Buffer, Graph, Meta, Op, Outputs, Plan, Tensor};
+
+use crate::buffer::CudaBuffer;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::gpu::Exec;
+use crate::memory::PoolStats;
+use crate::ops::{self, Run};
+use crate::runtime::Context;
+
+/// One GPU.
+#[derive(Debug)]
+pub struct CudaBackend {
+    name: String,
+    exec: Exec,
+    this: Weak<CudaBackend>,
+}
+
+impl CudaBackend {
+    /// Opens device number `ordinal` in `env`; every call opens it anew, with memory of its own ([`device`] shares one).
+    ///
+    /// # Errors
+    /// Where the driver or the device is missing or does not work: each says what to do.
+    pub fn open(env: &Environment, ordinal: usize) -> Result<Arc<Self>> {
+        let exec = Exec::open(env, ordinal)?;
+        Ok(Arc::new_cyclic(|this| Self { name: format!("cuda:{ordinal}"), exec, this: this.clone() }))
+    }
+
+    /// The device.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.exec.gpu.context
+    }
+
+    /// Account of its memory.
+    pub fn memory(&self) -> PoolStats {
+        self.exec.pool.stats()
+    }
+
+    /// Lets the peak of [`CudaBackend::memory`] start anew.
+    pub fn reset_peak_memory(&self) {
+        self.exec.pool.reset_peak();
+    }
+
+    /// Gives memory that no tensor holds back to the driver.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn release_cached_memory(&self) -> Result<()> {
+        self.exec.pool.release()
+    }
+
+    fn shared(&self) -> Result<Arc<Self>> {
+        self.this.upgrade().ok_or_else(|| Error::Unusable(format!("{} was closed", self.name)))
+    }
+
+    fn on<T>(&self, result: Result<T>) -> tensor::Result<T> {
+        result.map_err(|e| e.on(&self.name))
+    }
+
+    fn run_here(&self, op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
+        let device = self.shared()?;
+        ops::run(&Run::new(&self.exec, &device, op.name()), op, ins, outs)
+    }
+
+    fn upload_here(&self, bytes: &[u8]) -> Result<Arc<dyn Buffer>> {
+        let memory = self.exec.pool.take(bytes.len(), "upload")?;
+        self.exec.stream.upload(bytes, &memory)?;
+        Ok(Arc::new(CudaBuffer::new(memory, &self.shared()?)))
+    }
+
+    fn download_here(&self, buffer: &dyn Buffer) -> Result<Vec<u8>> {
+        let buffer = buffer.as_any().downcast_ref::<CudaBuffer>();
+        let buffer = buffer.ok_or_else(|| Error::Unusable("not a buffer of a GPU".to_owned()))?;
+        let mut bytes = vec![0; buffer.bytes()];
+        self.exec.stream.download(buffer.memory(), 0, &mut bytes)?;
+        self.exec.gpu.faults.check(&self.exec.stream)?;
+        Ok(bytes)
+    }
+}
+
+impl Backend for CudaBackend {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn run(&self, op: &Op, ins: &[&Tensor], outs: &[Meta]) -> tensor::Result<Outputs<Tensor>> {
+        self.on(self.run_here(op, ins, outs))
+    }
+
+    fn upload(&self, bytes: &[u8]) -> tensor::Result<Arc<dyn Buffer>> {
+        self.on(self.upload_here(bytes))
+    }
+
+    fn download(&self, buffer: &dyn Buffer) -> tensor::Result<Vec<u8>> {
+        self.on(self.download_here(buffer))
+    }
+
+    fn plan(&self, _graph: &Graph) -> tensor::Result<Box<dyn Plan>> {
+        self.on(Err(Error::Unsupported {
+            op: "plan",
+            what: "graphs run operation by operation on a GPU".to_owned(),
+        }))
+    }
+
+    fn synchronize(&self) -> tensor::Result<()> {
+        self.on(self.exec.stream.synchronize().and_then(|()| self.exec.gpu.faults.check(&self.exec.stream)))
+    }
+}
+
+/// Device number `ordinal` of this process's environment. It is opened once and stays open: tensors of one device can be
+/// used together wherever they were made.
+///
+/// # Errors
+/// As [`CudaBackend::open`].
+pub fn device(ordinal: usize) -> Result<Arc<CudaBackend>> {
+    static OPEN: Mutex<BTreeMap<usize, Arc<CudaBackend>>> = Mutex::new(BTreeMap::new());
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = open.get(&ordinal) {
+        return Ok(device.clone());
+    }
+    let device = CudaBackend::open(&Environment::current(), ordinal)?;
+    open.insert(ordinal, device.clone());
+    Ok(device)
+}
+
+/// One result.
+pub(crate) fn one(t: Tensor) -> Outputs<Tensor> {
+    let mut outs = SmallVec::new();
+    outs.push(t);
+    outs
+}

@@ -1,0 +1,209 @@
+//! Slabs from the driver, and pieces of them as owned values.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cudarc::driver::sys;
+
+use super::blocks::Blocks;
+use super::full::Full;
+use crate::error::{Error, Result};
+use crate::ffi::abi::call;
+use crate::runtime::Stream;
+
+/// Requests up to this size share slabs of [`SMALL_SLAB`] bytes.
+const SMALL: usize = 1 << 20;
+const SMALL_SLAB: usize = 2 << 20;
+/// Larger ones share slabs of this size, or get one of their own, rounded up to [`SMALL_SLAB`].
+const SLAB: usize = 32 << 20;
+
+/// Memory of one device for the work of one stream.
+#[derive(Debug)]
+pub struct Pool {
+    stream: Arc<Stream>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    blocks: Blocks,
+    peak: usize,
+    slabs: usize,
+}
+
+/// Account of a pool, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Held by tensors.
+    pub held: usize,
+    /// The most that was held at any time.
+    pub peak: usize,
+    /// Taken from the driver.
+    pub reserved: usize,
+    /// Number of slabs.
+    pub slabs: usize,
+}
+
+impl Pool {
+    /// An empty pool for `stream`.
+    pub fn new(stream: &Arc<Stream>) -> Arc<Self> {
+        Arc::new(Self { stream: stream.clone(), state: Mutex::default() })
+    }
+
+    /// `bytes` of memory with any content; `label` names its holder in messages.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], after everything cached was given back to the driver.
+    pub fn take(self: &Arc<Self>, bytes: usize, label: &str) -> Result<Memory> {
+        let len = Blocks::rounded(bytes);
+        let mut state = self.lock();
+        let mut found = state.blocks.take(len, label);
+        if found.is_none() {
+            self.grow(&mut state, len, label)?;
+            found = state.blocks.take(len, label);
+        }
+        let address = found.ok_or_else(|| Error::OutOfMemory(Box::new(self.full(&state, len, label))))?;
+        state.peak = state.peak.max(state.blocks.bytes().0);
+        Ok(Memory { pool: self.clone(), address, bytes })
+    }
+
+    /// A slab in which `len` bytes fit.
+    fn grow(&self, state: &mut State, len: usize, label: &str) -> Result<()> {
+        let shared = if len <= SMALL { SMALL_SLAB } else { SLAB };
+        // Where the device is nearly full, what is needed and no more may still fit.
+        let exact = len.next_multiple_of(SMALL_SLAB);
+        for size in [shared.max(exact), exact] {
+            match self.allocate(size) {
+                Ok(address) => {
+                    state.blocks.add_slab(address, size);
+                    state.slabs += 1;
+                    return Ok(());
+                }
+                Err(e) if e.code() == Some(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY as i32) => {
+                    self.release_cached(state)?;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        match self.allocate(exact) {
+            Ok(address) => {
+                state.blocks.add_slab(address, exact);
+                state.slabs += 1;
+                Ok(())
+            }
+            Err(e) if e.code() == Some(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY as i32) => {
+                Err(Error::OutOfMemory(Box::new(self.full(state, len, label))))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn allocate(&self, size: usize) -> Result<u64> {
+        let context = self.stream.context();
+        context.enter()?;
+        let mut address = 0;
+        // SAFETY: writes one address, freed in `free`.
+        let status = unsafe { call!(context.libs.driver(), sys::cuMemAlloc_v2(&mut address, size)) };
+        context.check("cuMemAlloc_v2", status, "taking memory from the driver")?;
+        Ok(address)
+    }
+
+    /// Gives slabs of which nothing is held back to the driver.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn release(&self) -> Result<()> {
+        self.release_cached(&mut self.lock())
+    }
+
+    fn release_cached(&self, state: &mut State) -> Result<()> {
+        let slabs = state.blocks.take_free_slabs();
+        if slabs.is_empty() {
+            return Ok(());
+        }
+        // The device may still work with pieces that were given back.
+        let waited = self.stream.synchronize();
+        state.slabs -= slabs.len();
+        for (address, _) in slabs {
+            self.free(address);
+        }
+        waited
+    }
+
+    fn free(&self, address: u64) {
+        let context = self.stream.context();
+        if context.enter().is_ok() {
+            // SAFETY: allocated in `allocate`, off the books, and no work of the stream uses it any more.
+            unsafe { call!(context.libs.driver(), sys::cuMemFree_v2(address)) };
+        }
+    }
+
+    fn full(&self, state: &State, asked: usize, label: &str) -> Full {
+        let (held, free) = state.blocks.bytes();
+        let device = self.stream.context().memory_info().ok();
+        let (largest, holders) = (state.blocks.largest_free(), state.blocks.holders());
+        Full { label: label.to_owned(), asked, held, free, largest, device, holders }
+    }
+
+    /// The account.
+    pub fn stats(&self) -> PoolStats {
+        let state = self.lock();
+        let (held, free) = state.blocks.bytes();
+        PoolStats { held, peak: state.peak, reserved: held + free, slabs: state.slabs }
+    }
+
+    /// Lets the peak start anew from what is held now.
+    pub fn reset_peak(&self) {
+        let mut state = self.lock();
+        state.peak = state.blocks.bytes().0;
+    }
+
+    /// The stream whose work it serves.
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The books are consistent between any two statements that can panic: there are none.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let slabs = self.lock().blocks.take_free_slabs();
+        // A stream that failed has no work left to wait for.
+        let _ = self.stream.synchronize();
+        slabs.into_iter().for_each(|(address, _)| self.free(address));
+    }
+}
+
+/// A piece of device memory, given back when dropped.
+#[derive(Debug)]
+pub struct Memory {
+    pool: Arc<Pool>,
+    address: u64,
+    bytes: usize,
+}
+
+impl Memory {
+    /// Where it starts on the device.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// Its size in bytes, as asked for.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The pool that it came from.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.pool.lock().blocks.give(self.address);
+    }
+}

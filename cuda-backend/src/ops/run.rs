@@ -1,0 +1,80 @@
+//! What the mapping of an operation has at hand: memory for results, kernels, addresses of operands.
+
+use std::sync::Arc;
+
+use tensor::ops::Copy;
+use tensor::{DType, Format, Layout, Tensor};
+
+use crate::backend::CudaBackend;
+use crate::buffer::CudaBuffer;
+use crate::error::Result;
+use crate::gpu::Exec;
+use crate::memory::Memory;
+use crate::runtime::Launch;
+
+/// One operation under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run<'a> {
+    pub exec: &'a Exec,
+    device: &'a Arc<CudaBackend>,
+    op: &'static str,
+}
+
+impl<'a> Run<'a> {
+    /// `op` names the holder of new memory, and the culprit in errors.
+    pub fn new(exec: &'a Exec, device: &'a Arc<CudaBackend>, op: &'static str) -> Self {
+        Self { exec, device, op }
+    }
+
+    /// Name of the operation.
+    pub fn op(&self) -> &'static str {
+        self.op
+    }
+
+    /// A dense tensor with any content: a kernel must write all of it.
+    pub fn empty(&self, dims: &[usize], dtype: DType, format: Format) -> Result<Tensor> {
+        let layout = Layout::dense(dims, format);
+        let memory = self.scratch(layout.len() * dtype.size())?;
+        Ok(Tensor::from_parts(Arc::new(CudaBuffer::new(memory, self.device)), layout, dtype))
+    }
+
+    /// Memory for the time of this operation. It may be dropped as soon as the kernels that use it are launched.
+    pub fn scratch(&self, bytes: usize) -> Result<Memory> {
+        self.exec.pool.take(bytes, self.op)
+    }
+
+    /// The kernel `name` of `kernels/<group>.cu`, to be given a grid and arguments.
+    pub fn kernel(&self, group: &'static str, name: &str) -> Result<Launch<'a>> {
+        Ok(Launch::new(&self.exec.stream, self.exec.gpu.kernels.get(group, name)?, name))
+    }
+
+    /// `t` as a dense tensor in `format`; a cheap clone where it already is one.
+    pub fn dense(&self, t: &Tensor, format: Format) -> Result<Tensor> {
+        if t.layout().is_dense(format) {
+            return Ok(t.clone());
+        }
+        super::copy::copy(self, &Copy { format }, t)
+    }
+
+    /// Word and ticket for a kernel that may report a value out of range.
+    pub fn fault(&self) -> (u64, u32) {
+        self.exec.gpu.faults.ticket(self.op)
+    }
+}
+
+/// Device address of a tensor's first element.
+pub(crate) fn address(t: &Tensor) -> Result<u64> {
+    Ok(CudaBuffer::of(t)?.memory().address() + (t.layout().offset() * t.dtype().size()) as u64)
+}
+
+/// A dtype's name in the names of kernels.
+pub(crate) fn suffix(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F16 => "f16",
+        DType::BF16 => "bf16",
+        DType::F32 => "f32",
+        DType::F64 => "f64",
+        DType::I64 => "i64",
+        DType::U8 => "u8",
+    }
+}

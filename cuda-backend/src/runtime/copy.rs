@@ -1,0 +1,87 @@
+//! Copies between host and device, in a stream's order.
+
+use cudarc::driver::sys;
+
+use super::Stream;
+use crate::error::Result;
+use crate::ffi::abi::call;
+use crate::memory::Memory;
+
+impl Stream {
+    /// Copies `bytes` to the start of `to`. Returns when `bytes` may be used again: the driver copies pageable memory aside.
+    ///
+    /// # Errors
+    /// Where the device fails; `bytes` must fit.
+    pub fn upload(&self, bytes: &[u8], to: &Memory) -> Result<()> {
+        assert!(bytes.len() <= to.bytes(), "upload of {} bytes into {}", bytes.len(), to.bytes());
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.context().enter()?;
+        let driver = self.context().libs.driver();
+        // SAFETY: both sides hold that many bytes; pageable memory is read before the call returns.
+        let status = unsafe {
+            call!(
+                driver,
+                sys::cuMemcpyHtoDAsync_v2(to.address(), bytes.as_ptr().cast(), bytes.len(), self.raw())
+            )
+        };
+        self.context().check("cuMemcpyHtoDAsync_v2", status, "copying to the device")
+    }
+
+    /// Copies bytes of `from`, starting at byte `start`, to the host, and waits for them.
+    ///
+    /// # Errors
+    /// Where the device fails, now or in work before.
+    pub fn download(&self, from: &Memory, start: usize, bytes: &mut [u8]) -> Result<()> {
+        assert!(start + bytes.len() <= from.bytes(), "download of {} bytes from {start}", bytes.len());
+        if bytes.is_empty() {
+            return self.synchronize();
+        }
+        self.context().enter()?;
+        let driver = self.context().libs.driver();
+        let source = from.address() + start as u64;
+        // SAFETY: both sides hold that many bytes, and `bytes` is borrowed until the copy is done below.
+        let status = unsafe {
+            call!(
+                driver,
+                sys::cuMemcpyDtoHAsync_v2(bytes.as_mut_ptr().cast(), source, bytes.len(), self.raw())
+            )
+        };
+        self.context().check("cuMemcpyDtoHAsync_v2", status, "copying to the host")?;
+        self.synchronize()
+    }
+
+    /// Copies `len` bytes from address to address.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub(crate) fn copy(&self, from: u64, to: u64, len: usize) -> Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        self.context().enter()?;
+        // SAFETY: callers take both addresses from live `Memory` and stay within its size.
+        let status = unsafe {
+            call!(self.context().libs.driver(), sys::cuMemcpyDtoDAsync_v2(to, from, len, self.raw()))
+        };
+        self.context().check("cuMemcpyDtoDAsync_v2", status, "copying on the device")
+    }
+
+    /// Sets every byte of `memory`.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn fill(&self, memory: &Memory, byte: u8) -> Result<()> {
+        if memory.bytes() == 0 {
+            return Ok(());
+        }
+        self.context().enter()?;
+        let driver = self.context().libs.driver();
+        // SAFETY: the memory holds that many bytes.
+        let status = unsafe {
+            call!(driver, sys::cuMemsetD8Async(memory.address(), byte, memory.bytes(), self.raw()))
+        };
+        self.context().check("cuMemsetD8Async", status, "filling memory")
+    }
+}

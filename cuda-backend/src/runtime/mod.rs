@@ -1,0 +1,21 @@
+//! The driver's objects, owned: contexts, streams, events, page-locked memory, modules, captured graphs, launches.
+//!
+//! Everything here is a thin owner of a handle: creating returns an error that says what failed, dropping gives the handle
+//! back and never panics. All `unsafe` calls into the driver are in this folder and in [`crate::memory`].
+
+pub mod context;
+mod copy;
+pub mod event;
+pub mod graph;
+pub mod kernels;
+mod launch;
+pub mod pinned;
+pub mod stream;
+
+pub use context::Context;
+pub use event::Event;
+pub use graph::CapturedGraph;
+pub use kernels::{Function, Kernels};
+pub(crate) use launch::{Launch, Scalar};
+pub use pinned::Pinned;
+pub use stream::{Priority, Stream};
