@@ -51,11 +51,8 @@ impl Context {
         check("cuInit", status, "starting the driver")?;
         let mut version = 0;
         // SAFETY: writes one int.
-        check(
-            "cuDriverGetVersion",
-            unsafe { call!(driver, sys::cuDriverGetVersion(&mut version)) },
-            "the driver's version",
-        )?;
+        let status = unsafe { call!(driver, sys::cuDriverGetVersion(&mut version)) };
+        check("cuDriverGetVersion", status, "the driver's version")?;
         let served = Version::from_cuda(version.max(0) as u32);
         if served < OLDEST_CUDA {
             return Err(Error::Unusable(format!(
@@ -65,11 +62,8 @@ impl Context {
         }
         let mut count = 0;
         // SAFETY: writes one int.
-        check(
-            "cuDeviceGetCount",
-            unsafe { call!(driver, sys::cuDeviceGetCount(&mut count)) },
-            "counting devices",
-        )?;
+        let status = unsafe { call!(driver, sys::cuDeviceGetCount(&mut count)) };
+        check("cuDeviceGetCount", status, "counting devices")?;
         if ordinal as i64 >= i64::from(count) {
             return Err(Error::Unusable(match count {
                 0 => no_device(),
@@ -82,11 +76,8 @@ impl Context {
         }
         let mut device = 0;
         // SAFETY: writes one handle; the ordinal is below the count.
-        check(
-            "cuDeviceGet",
-            unsafe { call!(driver, sys::cuDeviceGet(&mut device, ordinal as c_int)) },
-            "opening the device",
-        )?;
+        let status = unsafe { call!(driver, sys::cuDeviceGet(&mut device, ordinal as c_int)) };
+        check("cuDeviceGet", status, "opening the device")?;
 
         let mut text = [0 as c_char; 256];
         // SAFETY: writes at most the length given, a final zero included.

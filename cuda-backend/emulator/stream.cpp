@@ -1,0 +1,224 @@
+// Streams, events, recorded graphs: lists of closures.
+#include "driver.h"
+
+#include <cstring>
+#include <map>
+
+namespace emulator {
+
+/// Runs the first piece of work of a stream, if there is one.
+static bool step(Stream &s) {
+    std::lock_guard<std::recursive_mutex> running(s.running);
+    std::function<int()> work;
+    {
+        std::lock_guard<std::mutex> lock(s.lock);
+        if (s.work.empty()) {
+            return false;
+        }
+        work = std::move(s.work.front());
+        s.work.pop_front();
+    }
+    if (int code = work()) {
+        s.device->error = code;
+    }
+    return true;
+}
+
+int finish(Stream &s) {
+    while (step(s)) {
+    }
+    // Another thread may still be in the last piece.
+    std::lock_guard<std::recursive_mutex> running(s.running);
+    return s.device->error;
+}
+
+static void finish_until(Stream &s, const std::atomic<bool> &done) {
+    while (!done && step(s)) {
+    }
+    while (!done) {
+        std::lock_guard<std::recursive_mutex> running(s.running);
+        if (!done) {
+            std::this_thread::yield();
+        }
+    }
+}
+
+int finish(Device &d) {
+    std::vector<Stream *> all;
+    {
+        std::lock_guard<std::mutex> lock(d.lock);
+        all = d.streams;
+    }
+    for (Stream *s : all) {
+        finish(*s);
+    }
+    return d.error;
+}
+
+Stream *stream_of(Stream *s) { return s != nullptr ? s : device() < 0 ? nullptr : devices()[device()]->standard; }
+
+void enqueue(Stream *s, std::function<int()> work) {
+    s = stream_of(s);
+    std::lock_guard<std::mutex> lock(s->lock);
+    if (s->recording) {
+        s->recording->work.push_back(std::move(work));
+    } else {
+        s->work.push_back(std::move(work));
+    }
+}
+
+} // namespace emulator
+
+using namespace emulator;
+
+EXPORT int cuStreamCreateWithPriority(Stream **stream, unsigned flags, int) {
+    ENTER(int(OUT_OF_MEMORY));
+    if (device() < 0) {
+        return INVALID_CONTEXT;
+    }
+    if (flags > 1) {
+        return INVALID_VALUE;
+    }
+    *stream = new Stream(devices()[device()].get());
+    return SUCCESS;
+}
+
+EXPORT int cuStreamDestroy_v2(Stream *s) {
+    finish(*s);
+    delete s;
+    return SUCCESS;
+}
+
+EXPORT int cuStreamSynchronize(Stream *s) {
+    ENTER(int(UNKNOWN));
+    s = stream_of(s);
+    if (s == nullptr) {
+        return INVALID_CONTEXT;
+    }
+    if (s->recording) {
+        s->void_recording = true;
+        return CAPTURE_UNSUPPORTED;
+    }
+    return finish(*s);
+}
+
+EXPORT int cuCtxSynchronize() {
+    ENTER(int(UNKNOWN));
+    return device() < 0 ? int(INVALID_CONTEXT) : finish(*devices()[device()]);
+}
+
+EXPORT int cuEventCreate(Event **event, unsigned) {
+    ENTER(int(OUT_OF_MEMORY));
+    *event = new Event;
+    return SUCCESS;
+}
+
+EXPORT int cuEventDestroy_v2(Event *e) {
+    delete e;
+    return SUCCESS;
+}
+
+EXPORT int cuEventRecord(Event *e, Stream *s) {
+    ENTER(int(INVALID_HANDLE));
+    s = stream_of(s);
+    auto mark = std::make_shared<Mark>();
+    mark->stream = s;
+    e->mark = mark;
+    enqueue(s, [mark] {
+        mark->time = std::chrono::steady_clock::now();
+        mark->done = true;
+        return 0;
+    });
+    return SUCCESS;
+}
+
+EXPORT int cuEventQuery(Event *e) {
+    ENTER(int(INVALID_HANDLE));
+    if (e->mark == nullptr || e->mark->done) {
+        return SUCCESS;
+    }
+    // A device works while the host asks: some progress, so that asking again and again ends.
+    step(*e->mark->stream);
+    return e->mark->done ? e->mark->stream->device->error.load() : int(NOT_READY);
+}
+
+EXPORT int cuEventSynchronize(Event *e) {
+    ENTER(int(UNKNOWN));
+    if (e->mark != nullptr) {
+        finish_until(*e->mark->stream, e->mark->done);
+        return e->mark->stream->device->error;
+    }
+    return SUCCESS;
+}
+
+EXPORT int cuEventElapsedTime(float *ms, Event *start, Event *end) {
+    ENTER(int(INVALID_HANDLE));
+    if (start->mark == nullptr || end->mark == nullptr) {
+        return INVALID_HANDLE;
+    }
+    if (!start->mark->done || !end->mark->done) {
+        return NOT_READY;
+    }
+    *ms = std::chrono::duration<float, std::milli>(end->mark->time - start->mark->time).count();
+    return SUCCESS;
+}
+
+EXPORT int cuStreamWaitEvent(Stream *s, Event *e, unsigned) {
+    ENTER(int(INVALID_HANDLE));
+    if (auto mark = e->mark) {
+        enqueue(s, [mark] {
+            finish_until(*mark->stream, mark->done);
+            return 0;
+        });
+    }
+    return SUCCESS;
+}
+
+EXPORT int cuStreamBeginCapture_v2(Stream *s, int) {
+    ENTER(int(INVALID_VALUE));
+    if (s == nullptr || s->recording) {
+        return INVALID_VALUE;
+    }
+    s->recording = std::make_unique<Graph>();
+    s->void_recording = false;
+    return SUCCESS;
+}
+
+EXPORT int cuStreamEndCapture(Stream *s, Graph **graph) {
+    // Fails like any other call, but always ends the recording.
+    const int failed = fails(__func__, CAPTURE_INVALIDATED);
+    *graph = nullptr;
+    if (!s->recording) {
+        return INVALID_VALUE;
+    }
+    auto recorded = std::move(s->recording);
+    if (failed || s->void_recording) {
+        return failed ? failed : int(CAPTURE_INVALIDATED);
+    }
+    *graph = recorded.release();
+    return SUCCESS;
+}
+
+EXPORT int cuGraphInstantiateWithFlags(Graph **exec, Graph *graph, unsigned long long) {
+    ENTER(int(OUT_OF_MEMORY));
+    *exec = new Graph(*graph);
+    return SUCCESS;
+}
+
+EXPORT int cuGraphLaunch(Graph *exec, Stream *s) {
+    ENTER(int(UNKNOWN));
+    for (auto &work : exec->work) {
+        enqueue(s, work);
+    }
+    return SUCCESS;
+}
+
+EXPORT int cuGraphDestroy(Graph *graph) {
+    delete graph;
+    return SUCCESS;
+}
+
+EXPORT int cuGraphExecDestroy(Graph *exec) {
+    delete exec;
+    return SUCCESS;
+}
