@@ -22,6 +22,7 @@ constexpr unsigned WARP = 32, MOST_THREADS = 256;
 struct Kernel {
     const void *function;
     Launcher launcher;
+    Parameters parameters;
 };
 
 std::map<std::string, Kernel> &kernels() {
@@ -255,8 +256,8 @@ void *shared(const void *key, size_t bytes) {
     return data;
 }
 
-Register::Register(const char *name, const void *function, Launcher launcher) {
-    if (!kernels().emplace(name, Kernel{function, launcher}).second) {
+Register::Register(const char *name, const void *function, Launcher launcher, Parameters parameters) {
+    if (!kernels().emplace(name, Kernel{function, launcher, parameters}).second) {
         fprintf(stderr, "host shim: two kernels are called %s\n", name);
         abort();
     }
@@ -270,6 +271,19 @@ using namespace shim;
 
 /// Whether there is a kernel of this name.
 EXPORT int shim_has(const char *name) { return kernels().count(name) != 0; }
+
+/// The number of a kernel's parameters, and the size of each in bytes; -1 where there is no such kernel.
+extern "C" int shim_sizes(const char *name, size_t *sizes, unsigned most) {
+    auto found = kernels().find(name);
+    if (found == kernels().end()) {
+        return -1;
+    }
+    const Parameters &p = found->second.parameters;
+    for (unsigned i = 0; i < p.count && i < most; i++) {
+        sizes[i] = p.sizes[i];
+    }
+    return int(p.count);
+}
 
 /// Why the last launch of this OS thread failed.
 EXPORT const char *shim_error() { return failure().c_str(); }

@@ -45,9 +45,15 @@ uint64_t exchange(uint64_t bits, unsigned from, const char *file, int line);
 
 typedef void (*Launcher)(const void *function, void **args);
 
+/// Sizes of a kernel's parameters in bytes, and their number.
+struct Parameters {
+    const size_t *sizes;
+    unsigned count;
+};
+
 /// Makes a kernel known by its name.
 struct Register {
-    Register(const char *name, const void *function, Launcher launcher);
+    Register(const char *name, const void *function, Launcher launcher, Parameters parameters);
 };
 
 template <class... Args, size_t... I>
@@ -63,6 +69,11 @@ template <class... Args> Launcher launcher(void (*)(Args...)) {
     };
 }
 
+template <class... Args> Parameters parameters(void (*)(Args...)) {
+    static const size_t sizes[] = {sizeof(Args)..., 0};
+    return {sizes, sizeof...(Args)};
+}
+
 template <class T> T shuffle(T value, unsigned from, const char *file, int line) {
     static_assert(sizeof(T) <= 8, "shuffles take up to 8 bytes");
     uint64_t bits = 0;
@@ -76,7 +87,8 @@ template <class T> T shuffle(T value, unsigned from, const char *file, int line)
 
 #define KERNEL(name, ...)                                                                                              \
     extern "C" void name(__VA_ARGS__);                                                                                 \
-    static shim::Register register_##name(#name, reinterpret_cast<const void *>(&name), shim::launcher(&name));        \
+    static shim::Register register_##name(#name, reinterpret_cast<const void *>(&name), shim::launcher(&name), \
+                                         shim::parameters(&name));        \
     extern "C" void name(__VA_ARGS__)
 #define DEVICE static inline
 #define RESTRICT __restrict__
