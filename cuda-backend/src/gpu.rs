@@ -1,7 +1,10 @@
 //! What all work on one device shares: the context, loaded kernels, the word in which kernels report faults.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
+use crate::blas::Blas;
+use crate::dnn::Dnn;
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::faults::Faults;
@@ -14,6 +17,23 @@ pub(crate) struct Gpu {
     pub context: Arc<Context>,
     pub kernels: Kernels,
     pub faults: Faults,
+    /// Whether products of f32 may round their factors to TF32.
+    pub tf32: AtomicBool,
+    env: Environment,
+    dnn: OnceLock<Result<Dnn>>,
+    blas: OnceLock<Result<Blas>>,
+}
+
+impl Gpu {
+    /// cuDNN, opened when first asked for.
+    pub fn dnn(&self) -> Result<&Dnn> {
+        self.dnn.get_or_init(|| Dnn::new(&self.context, &self.env)).as_ref().map_err(Clone::clone)
+    }
+
+    /// cuBLASLt, opened when first asked for.
+    pub fn blas(&self) -> Result<&Blas> {
+        self.blas.get_or_init(|| Blas::new(&self.context)).as_ref().map_err(Clone::clone)
+    }
 }
 
 /// A stream with the memory that its work uses.
@@ -32,7 +52,9 @@ impl Exec {
         let pool = Pool::new(&stream);
         let faults = Faults::new(&pool)?;
         let kernels = Kernels::new(&context, env);
-        Ok(Self { gpu: Arc::new(Gpu { context, kernels, faults }), stream, pool })
+        let (tf32, env) = (AtomicBool::new(false), env.clone());
+        let gpu = Gpu { context, kernels, faults, tf32, env, dnn: OnceLock::new(), blas: OnceLock::new() };
+        Ok(Self { gpu: Arc::new(gpu), stream, pool })
     }
 
     /// The same stream with memory of its own: what a recorded graph uses must not be handed to anybody else.

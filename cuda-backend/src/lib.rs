@@ -18,9 +18,11 @@
 #![allow(dead_code)]
 
 mod backend;
+mod blas;
 mod buffer;
 pub mod cache;
 pub mod catalog;
+mod dnn;
 pub mod driver;
 pub mod environment;
 mod error;

@@ -131,10 +131,9 @@ impl Pool {
 
     fn free(&self, address: u64) {
         let context = self.stream.context();
-        if context.enter().is_ok() {
-            // SAFETY: allocated in `allocate`, off the books, and no work of the stream uses it any more.
-            unsafe { call!(context.libs.driver(), sys::cuMemFree_v2(address)) };
-        }
+        let _ = context.enter();
+        // SAFETY: allocated in `allocate`, off the books, and no work of the stream uses it any more.
+        unsafe { call!(context.libs.driver(), sys::cuMemFree_v2(address)) };
     }
 
     fn full(&self, state: &State, asked: usize, label: &str) -> Full {

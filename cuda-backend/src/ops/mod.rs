@@ -24,8 +24,11 @@
 //! - Nothing here waits for the device, so that everything can be recorded in a graph.
 
 mod cast;
+mod conv;
 mod copy;
 mod create;
+mod matmul;
+mod pointwise;
 mod run;
 mod walk;
 
@@ -38,7 +41,6 @@ pub(crate) use walk::Walk;
 
 /// Runs `op`, which is no view, on operands that its shape rule accepted; `outs` is what the rule returned.
 pub(crate) fn run(run: &Run, op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
-    let _ = outs;
     let todo = || Err(Error::Unsupported { op: op.name(), what: "has no CUDA path yet".to_owned() });
     match op {
         Op::Full(op) => create::full(run, op).map(one),
@@ -49,11 +51,16 @@ pub(crate) fn run(run: &Run, op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<
         }
         Op::Cast(op) => cast::cast(run, op, ins[0]).map(one),
         Op::Copy(op) => copy::copy(run, op, ins[0]).map(one),
-        // Taken, in work: conv.rs (cuDNN), matmul.rs (cuBLASLt).
-        Op::MatMul(_) | Op::Conv2d(_) | Op::ConvTranspose2d(_) | Op::Conv2dWeight(_) => todo(),
+        Op::Unary(f) => pointwise::unary(run, f, ins[0]).map(one),
+        Op::Binary(f) => pointwise::binary(run, *f, ins[0], ins[1], &outs[0]).map(one),
+        Op::Compare(f) => pointwise::compare(run, *f, ins[0], ins[1], &outs[0]).map(one),
+        Op::Select(op) => pointwise::select(run, op, [ins[0], ins[1], ins[2]], &outs[0]).map(one),
+        Op::MatMul(_) => matmul::matmul(run, ins[0], ins[1], &outs[0]).map(one),
+        Op::Conv2d(op) => conv::conv2d(run, op, ins, &outs[0]).map(one),
+        Op::ConvTranspose2d(op) => conv::conv_transpose2d(run, op, ins, &outs[0]).map(one),
+        Op::Conv2dWeight(op) => conv::conv2d_weight(run, op, ins[0], ins[1], &outs[0]).map(one),
         // Free: each with the kernels of its group.
         Op::Unslice(_) | Op::Cat(_) | Op::Gather(_) | Op::ScatterAdd(_) | Op::ChannelShuffle(_) => todo(),
-        Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select(_) => todo(),
         Op::Reduce(_) | Op::ArgReduce(_) | Op::Bincount(_) | Op::Histogram(_) => todo(),
         Op::MaxPool2d(_)
         | Op::PoolGather(_)
@@ -64,4 +71,9 @@ pub(crate) fn run(run: &Run, op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<
         Op::BatchNorm(_) | Op::BatchNormStats(_) | Op::BatchNormApply(_) => todo(),
         Op::BatchNormReduce(_) | Op::BatchNormInput(_) | Op::FocalLoss(_) | Op::FocalLossInput(_) => todo(),
     }
+}
+
+/// Zeros into a tensor that nobody else has seen yet.
+fn fill_zeros(run: &Run, t: &Tensor) -> Result<()> {
+    run.exec.stream.fill(crate::buffer::CudaBuffer::of(t)?.memory(), 0)
 }

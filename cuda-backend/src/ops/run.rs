@@ -56,6 +56,11 @@ impl<'a> Run<'a> {
         super::copy::copy(self, &Copy { format }, t)
     }
 
+    /// Whether products of f32 may round their factors to TF32.
+    pub fn tf32(&self) -> bool {
+        self.exec.gpu.tf32.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Word and ticket for a kernel that may report a value out of range.
     pub fn fault(&self) -> (u64, u32) {
         self.exec.gpu.faults.ticket(self.op)

@@ -58,9 +58,8 @@ impl std::ops::DerefMut for Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if self.context.enter().is_ok() {
-            // SAFETY: allocated in `new`.
-            unsafe { call!(self.context.libs.driver(), sys::cuMemFreeHost(self.address.cast())) };
-        }
+        let _ = self.context.enter();
+        // SAFETY: allocated in `new`.
+        unsafe { call!(self.context.libs.driver(), sys::cuMemFreeHost(self.address.cast())) };
     }
 }

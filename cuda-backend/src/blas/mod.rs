@@ -1,0 +1,193 @@
+//! Matrix products by cuBLASLt, in strided batches.
+
+mod owned;
+
+use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cudarc::cublaslt::sys::{self, cublasComputeType_t as Compute, cudaDataType_t as Data};
+use tensor::DType;
+
+use crate::catalog::Library;
+use crate::error::{Error, Result};
+use crate::ffi::abi::call;
+use crate::gpu::Exec;
+use crate::runtime::Context;
+use owned::{MatmulDesc, MatrixLayout, Preference};
+
+/// The most memory that an algorithm may use, in bytes.
+const WORKSPACE: usize = 32 << 20;
+
+/// cuBLASLt on one device.
+#[derive(Debug)]
+pub(crate) struct Blas {
+    context: Arc<Context>,
+    handle: Mutex<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle(sys::cublasLtHandle_t);
+
+// SAFETY: cuBLASLt's handle may be used from every thread; the lock makes it one at a time all the same.
+unsafe impl Send for Handle {}
+
+/// One row-major operand of a batch: `[batch][rows][columns]`, or with rows and columns exchanged in memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Matrix {
+    pub address: u64,
+    pub rows: usize,
+    pub columns: usize,
+    /// Whether columns, not rows, lie one behind the other in memory.
+    pub transposed: bool,
+    /// Elements from one row (column, where transposed) to the next.
+    pub pitch: usize,
+    /// Elements from one matrix of the batch to the next; 0 repeats it.
+    pub stride: usize,
+}
+
+/// `y = a · b` for each of `batch` matrices.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Product {
+    pub a: Matrix,
+    pub b: Matrix,
+    pub y: Matrix,
+    pub batch: usize,
+    pub dtype: DType,
+    /// Whether f32 factors may be rounded to TF32.
+    pub tf32: bool,
+}
+
+impl Blas {
+    /// Opens cuBLASLt.
+    pub fn new(context: &Arc<Context>) -> Result<Self> {
+        let table = context.libs.cublas_lt()?;
+        context.enter()?;
+        let mut handle = std::ptr::null_mut();
+        // SAFETY: writes one handle, destroyed on drop.
+        let status = unsafe { call!(table, sys::cublasLtCreate(&mut handle)) };
+        context.libs.check(Library::CublasLt, "cublasLtCreate", status, "starting cuBLASLt")?;
+        Ok(Self { context: context.clone(), handle: Mutex::new(Handle(handle)) })
+    }
+
+    /// Puts a product on the stream.
+    ///
+    /// # Errors
+    /// Where cuBLASLt has no way to do it, or fails.
+    pub fn run(&self, exec: &Exec, product: &Product) -> Result<()> {
+        let Product { a, b, y, batch, dtype, tf32 } = *product;
+        let what = format!(
+            "a product of {}x{} by {}x{}, {batch} times, in {dtype}",
+            a.rows, a.columns, b.rows, b.columns
+        );
+        let check = |call, status: c_int| self.context.libs.check(Library::CublasLt, call, status, &what);
+        let (data, compute, scale) = types(dtype, tf32)?;
+        let table = self.context.libs.cublas_lt()?;
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        self.context.enter()?;
+        // cuBLASLt is column-major: a row-major matrix is the transpose of what it sees, and yᵀ = bᵀ · aᵀ.
+        let desc = MatmulDesc::new(table, compute, scale, [b.transposed, a.transposed])
+            .map_err(|(c, s)| self.failed(c, s, &what))?;
+        let layout = |m: &Matrix| {
+            let (fast, slow) = if m.transposed { (m.rows, m.columns) } else { (m.columns, m.rows) };
+            MatrixLayout::new(table, data, [fast, slow, m.pitch], batch, m.stride)
+                .map_err(|(c, s)| self.failed(c, s, &what))
+        };
+        let (first, second, result) = (layout(&b)?, layout(&a)?, layout(&y)?);
+        let preference = Preference::new(table, WORKSPACE).map_err(|(c, s)| self.failed(c, s, &what))?;
+        let mut found = MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::zeroed();
+        let mut count = 0;
+        // SAFETY: all handles are alive; one answer is asked for and fits.
+        let status = unsafe {
+            call!(
+                table,
+                sys::cublasLtMatmulAlgoGetHeuristic(
+                    handle.0,
+                    desc.raw,
+                    first.raw,
+                    second.raw,
+                    result.raw,
+                    result.raw,
+                    preference.raw,
+                    1,
+                    found.as_mut_ptr(),
+                    &mut count
+                )
+            )
+        };
+        check("cublasLtMatmulAlgoGetHeuristic", status)?;
+        if count < 1 {
+            return Err(Error::Unsupported {
+                op: "matmul",
+                what: format!("cuBLASLt has no algorithm for {what}"),
+            });
+        }
+        // SAFETY: zeroed, then written by the call; read as a plain number.
+        let workspace = unsafe { (&raw const (*found.as_ptr()).workspaceSize).read() };
+        let scratch = exec.pool.take(workspace, "workspace of products")?;
+        let factors = match dtype {
+            DType::F64 => [1.0_f64.to_bits(), 0],
+            _ => [u64::from(1.0_f32.to_bits()), 0],
+        };
+        let (one, zero) =
+            ((&raw const factors[0]).cast::<c_void>(), (&raw const factors[1]).cast::<c_void>());
+        // SAFETY: layouts say the sizes of the memory behind the addresses; the workspace is not reused before this is done.
+        let status = unsafe {
+            let algo = &raw const (*found.as_ptr()).algo;
+            call!(
+                table,
+                sys::cublasLtMatmul(
+                    handle.0,
+                    desc.raw,
+                    one,
+                    b.address as *const c_void,
+                    first.raw,
+                    a.address as *const c_void,
+                    second.raw,
+                    zero,
+                    y.address as *const c_void,
+                    result.raw,
+                    y.address as *mut c_void,
+                    result.raw,
+                    algo,
+                    scratch.address() as *mut c_void,
+                    workspace,
+                    exec.stream.raw().cast()
+                )
+            )
+        };
+        check("cublasLtMatmul", status)
+    }
+
+    fn failed(&self, call: &'static str, status: c_int, what: &str) -> Error {
+        match self.context.libs.check(Library::CublasLt, call, status, what) {
+            Err(e) => e,
+            Ok(()) => Error::Unusable(format!("{what}: {call} failed without a code")),
+        }
+    }
+}
+
+impl Drop for Blas {
+    fn drop(&mut self) {
+        let _ = self.context.enter();
+        let handle = self.handle.get_mut().unwrap_or_else(PoisonError::into_inner).0;
+        if let Ok(table) = self.context.libs.cublas_lt() {
+            // SAFETY: made in `new`.
+            unsafe { call!(table, sys::cublasLtDestroy(handle)) };
+        }
+    }
+}
+
+/// Types of the data, of the sums, and of the factors.
+fn types(dtype: DType, tf32: bool) -> Result<(Data, Compute, Data)> {
+    Ok(match dtype {
+        DType::F16 => (Data::CUDA_R_16F, Compute::CUBLAS_COMPUTE_32F, Data::CUDA_R_32F),
+        DType::BF16 => (Data::CUDA_R_16BF, Compute::CUBLAS_COMPUTE_32F, Data::CUDA_R_32F),
+        DType::F32 if tf32 => (Data::CUDA_R_32F, Compute::CUBLAS_COMPUTE_32F_FAST_TF32, Data::CUDA_R_32F),
+        DType::F32 => (Data::CUDA_R_32F, Compute::CUBLAS_COMPUTE_32F, Data::CUDA_R_32F),
+        DType::F64 => (Data::CUDA_R_64F, Compute::CUBLAS_COMPUTE_64F, Data::CUDA_R_64F),
+        DType::I64 | DType::U8 => {
+            return Err(Error::Unsupported { op: "matmul", what: format!("takes floats, not {dtype}") });
+        }
+    })
+}

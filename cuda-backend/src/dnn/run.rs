@@ -1,0 +1,234 @@
+//! The three directions of a convolution, and forward with bias, summand and ReLU in one call.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use cudarc::cudnn::sys;
+use tensor::DType;
+
+use super::choose::{Algorithm, Choice};
+use super::descriptor::Descriptors;
+use super::{Dnn, Problem};
+use crate::error::{Error, Result};
+use crate::ffi::abi::call;
+use crate::gpu::Exec;
+
+/// Device addresses of the three tensors of a problem.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operands {
+    pub x: u64,
+    pub w: u64,
+    pub y: u64,
+}
+
+/// What follows a forward convolution: `relu(conv + residual + bias)`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Epilogue {
+    /// Address of one value per channel.
+    pub bias: u64,
+    /// Address of a tensor like the result, where one is added.
+    pub residual: Option<u64>,
+    /// Clamp below at zero.
+    pub relu: bool,
+}
+
+/// A problem with its descriptors and algorithm.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    descriptors: Descriptors,
+    choice: Choice,
+}
+
+/// A factor in the type that cuDNN wants it: f64 for f64, else f32.
+struct Factor(u64);
+
+impl Factor {
+    fn new(dtype: DType, value: f64) -> Self {
+        Self(if dtype == DType::F64 { value.to_bits() } else { u64::from((value as f32).to_bits()) })
+    }
+
+    fn at(&self) -> *const c_void {
+        (&raw const self.0).cast()
+    }
+}
+
+impl Dnn {
+    /// Computes the one of the three that `problem.direction` says from the other two.
+    ///
+    /// # Errors
+    /// Where cuDNN has no deterministic algorithm for it, or fails.
+    pub fn run(&self, exec: &Exec, problem: &Problem, operands: Operands) -> Result<()> {
+        let mut state = self.lock();
+        let handle = state.handle;
+        self.use_stream(handle, exec)?;
+        let prepared = match state.prepared.get(problem) {
+            Some(prepared) => prepared.clone(),
+            None => {
+                let descriptors = Descriptors::new(&self.context, problem)?;
+                let choice = self.choose(handle, problem, &descriptors, operands, &exec.pool)?;
+                let prepared = Arc::new(Prepared { descriptors, choice });
+                state.prepared.insert(problem.clone(), prepared.clone());
+                prepared
+            }
+        };
+        let Prepared { descriptors: d, choice } = &*prepared;
+        let scratch = exec.pool.take(choice.workspace, "workspace of convolutions")?;
+        let (at, len) = (scratch.address() as *mut c_void, choice.workspace);
+        let (one, zero) = (Factor::new(problem.dtype, 1.0), Factor::new(problem.dtype, 0.0));
+        let Operands { x, w, y } = operands;
+        let table = self.table()?;
+        match choice.algorithm {
+            Algorithm::Forward(algo) => {
+                // SAFETY: descriptors are alive and say the sizes of the memory behind the addresses; the workspace is as
+                // large as asked for and, as all memory of the stream's pool, is not reused before this work is done.
+                let status = unsafe {
+                    call!(
+                        table,
+                        sys::cudnnConvolutionForward(
+                            handle,
+                            one.at(),
+                            d.x,
+                            x as *const c_void,
+                            d.w,
+                            w as *const c_void,
+                            d.conv,
+                            algo,
+                            at,
+                            len,
+                            zero.at(),
+                            d.y,
+                            y as *mut c_void
+                        )
+                    )
+                };
+                self.check("cudnnConvolutionForward", status, &problem.text())
+            }
+            Algorithm::Data(algo) => {
+                // SAFETY: as above.
+                let status = unsafe {
+                    call!(
+                        table,
+                        sys::cudnnConvolutionBackwardData(
+                            handle,
+                            one.at(),
+                            d.w,
+                            w as *const c_void,
+                            d.y,
+                            y as *const c_void,
+                            d.conv,
+                            algo,
+                            at,
+                            len,
+                            zero.at(),
+                            d.x,
+                            x as *mut c_void
+                        )
+                    )
+                };
+                self.check("cudnnConvolutionBackwardData", status, &problem.text())
+            }
+            Algorithm::Filter(algo) => {
+                // SAFETY: as above.
+                let status = unsafe {
+                    call!(
+                        table,
+                        sys::cudnnConvolutionBackwardFilter(
+                            handle,
+                            one.at(),
+                            d.x,
+                            x as *const c_void,
+                            d.y,
+                            y as *const c_void,
+                            d.conv,
+                            algo,
+                            at,
+                            len,
+                            zero.at(),
+                            d.w,
+                            w as *mut c_void
+                        )
+                    )
+                };
+                self.check("cudnnConvolutionBackwardFilter", status, &problem.text())
+            }
+        }
+    }
+
+    /// `y = relu(conv(x, w) + residual + bias)`, by the one algorithm that cuDNN promises for every activation.
+    ///
+    /// # Errors
+    /// Where cuDNN does not take the problem so ([`Error::Call`]), or fails.
+    pub fn run_fused(
+        &self,
+        exec: &Exec,
+        problem: &Problem,
+        operands: Operands,
+        epilogue: Epilogue,
+    ) -> Result<()> {
+        let mut state = self.lock();
+        let handle = state.handle;
+        self.use_stream(handle, exec)?;
+        let key = Problem { fused: true, ..problem.clone() };
+        let prepared = match state.prepared.get(&key) {
+            Some(prepared) => prepared.clone(),
+            None => {
+                let descriptors = Descriptors::new(&self.context, problem)?;
+                let algo = sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
+                let algorithm = Algorithm::Forward(algo);
+                let workspace = self.workspace(handle, problem, &descriptors, algorithm)?;
+                let prepared = Arc::new(Prepared { descriptors, choice: Choice { algorithm, workspace } });
+                state.prepared.insert(key, prepared.clone());
+                prepared
+            }
+        };
+        let Prepared { descriptors: d, choice } = &*prepared;
+        let Algorithm::Forward(algo) = choice.algorithm else {
+            return Err(Error::Unsupported {
+                op: "convolution",
+                what: "only forward has an epilogue".to_owned(),
+            });
+        };
+        let scratch = exec.pool.take(choice.workspace, "workspace of convolutions")?;
+        let (at, len) = (scratch.address() as *mut c_void, choice.workspace);
+        let one = Factor::new(problem.dtype, 1.0);
+        let add = Factor::new(problem.dtype, if epilogue.residual.is_some() { 1.0 } else { 0.0 });
+        let Operands { x, w, y } = operands;
+        let z = epilogue.residual.unwrap_or(y);
+        let activation = if epilogue.relu { d.relu } else { d.identity };
+        let table = self.table()?;
+        // SAFETY: as in `run`; the summand has the result's descriptor, the bias one value for each of its channels.
+        let status = unsafe {
+            call!(
+                table,
+                sys::cudnnConvolutionBiasActivationForward(
+                    handle,
+                    one.at(),
+                    d.x,
+                    x as *const c_void,
+                    d.w,
+                    w as *const c_void,
+                    d.conv,
+                    algo,
+                    at,
+                    len,
+                    add.at(),
+                    d.y,
+                    z as *const c_void,
+                    d.bias,
+                    epilogue.bias as *const c_void,
+                    activation,
+                    d.y,
+                    y as *mut c_void
+                )
+            )
+        };
+        self.check("cudnnConvolutionBiasActivationForward", status, &problem.text())
+    }
+
+    fn use_stream(&self, handle: sys::cudnnHandle_t, exec: &Exec) -> Result<()> {
+        self.context.enter()?;
+        // SAFETY: both handles are alive; the stream type of cuDNN's header is the driver's under another name.
+        let status = unsafe { call!(self.table()?, sys::cudnnSetStream(handle, exec.stream.raw().cast())) };
+        self.check("cudnnSetStream", status, "handing the stream to cuDNN")
+    }
+}

@@ -1,0 +1,103 @@
+//! Convolutions: cuDNN, channels-last.
+
+use tensor::ops::{Conv2d, Conv2dWeight, ConvTranspose2d};
+use tensor::{DType, Meta, Tensor};
+
+use super::{Run, address};
+use crate::dnn::{Direction, Operands, Problem};
+use crate::error::Result;
+
+/// The dims of a tensor of four axes, which the shape rule saw to.
+fn four(dims: &[usize]) -> [usize; 4] {
+    std::array::from_fn(|a| dims.get(a).copied().unwrap_or(1))
+}
+
+pub(crate) fn conv2d(run: &Run, op: &Conv2d, ins: &[&Tensor], out: &Meta) -> Result<Tensor> {
+    let (x, w) = (ins[0], ins[1]);
+    let problem = problem(run, Direction::Forward, op, [x.dims(), w.dims(), &out.dims], out.dtype);
+    let y = run.empty(&out.dims, out.dtype, problem.format)?;
+    if y.is_empty() {
+        return Ok(y);
+    }
+    if x.is_empty() {
+        super::fill_zeros(run, &y)?;
+    } else {
+        let (x, w) = (run.dense(x, problem.format)?, run.dense(w, problem.format)?);
+        run.exec.gpu.dnn()?.run(run.exec, &problem, operands(&x, &w, &y)?)?;
+    }
+    add_bias(run, &y, ins.get(2).copied())?;
+    Ok(y)
+}
+
+pub(crate) fn conv_transpose2d(
+    run: &Run,
+    op: &ConvTranspose2d,
+    ins: &[&Tensor],
+    out: &Meta,
+) -> Result<Tensor> {
+    let (x, w) = (ins[0], ins[1]);
+    // The roles of cuDNN's x and y are exchanged: this is the data gradient of `op.conv`.
+    let problem = problem(run, Direction::Data, &op.conv, [&out.dims, w.dims(), x.dims()], out.dtype);
+    let y = run.empty(&out.dims, out.dtype, problem.format)?;
+    if y.is_empty() {
+        return Ok(y);
+    }
+    if x.is_empty() {
+        super::fill_zeros(run, &y)?;
+    } else {
+        let (x, w) = (run.dense(x, problem.format)?, run.dense(w, problem.format)?);
+        run.exec.gpu.dnn()?.run(run.exec, &problem, operands(&y, &w, &x)?)?;
+    }
+    add_bias(run, &y, ins.get(2).copied())?;
+    Ok(y)
+}
+
+pub(crate) fn conv2d_weight(
+    run: &Run,
+    op: &Conv2dWeight,
+    x: &Tensor,
+    g: &Tensor,
+    out: &Meta,
+) -> Result<Tensor> {
+    let problem = problem(run, Direction::Filter, &op.conv, [x.dims(), &out.dims, g.dims()], out.dtype);
+    let w = run.empty(&out.dims, out.dtype, problem.format)?;
+    if w.is_empty() {
+        return Ok(w);
+    }
+    if x.is_empty() || g.is_empty() {
+        super::fill_zeros(run, &w)?;
+        return Ok(w);
+    }
+    let (x, g) = (run.dense(x, problem.format)?, run.dense(g, problem.format)?);
+    run.exec.gpu.dnn()?.run(run.exec, &problem, operands(&x, &w, &g)?)?;
+    Ok(w)
+}
+
+fn problem(
+    run: &Run,
+    direction: Direction,
+    conv: &Conv2d,
+    [x, w, y]: [&[usize]; 3],
+    dtype: DType,
+) -> Problem {
+    let tf32 = dtype == DType::F32 && run.tf32();
+    Problem { tf32, ..Problem::new(direction, conv, four(x), four(w), four(y), dtype) }
+}
+
+fn operands(x: &Tensor, w: &Tensor, y: &Tensor) -> Result<Operands> {
+    Ok(Operands { x: address(x)?, w: address(w)?, y: address(y)? })
+}
+
+/// Adds one value per channel, in place: `y` is new and nobody else's.
+fn add_bias(run: &Run, y: &Tensor, bias: Option<&Tensor>) -> Result<()> {
+    let Some(bias) = bias else { return Ok(()) };
+    let layout = bias.layout().reshape(&[bias.len(), 1, 1]);
+    let (bias, layout) = match layout {
+        Some(layout) => (bias.clone(), layout),
+        None => {
+            let dense = run.dense(bias, tensor::Format::Contiguous)?;
+            (dense, tensor::Layout::contiguous(&[bias.len(), 1, 1]))
+        }
+    };
+    super::pointwise::add_into(run, y, &bias, &layout.broadcast_to(y.dims()))
+}

@@ -1,0 +1,74 @@
+//! Matrix products: cuBLASLt.
+
+use tensor::{DType, Format, Layout, Meta, Tensor};
+
+use super::{Run, address};
+use crate::blas::{Matrix, Product};
+use crate::error::Result;
+
+pub(crate) fn matmul(run: &Run, a: &Tensor, b: &Tensor, out: &Meta) -> Result<Tensor> {
+    let y = run.empty(&out.dims, out.dtype, Format::Contiguous)?;
+    if y.is_empty() {
+        return Ok(y);
+    }
+    let rank = out.dims.len();
+    let (lead, m, n) = (&out.dims[..rank - 2], out.dims[rank - 2], out.dims[rank - 1]);
+    let k = a.dims()[a.dims().len() - 1];
+    if k == 0 {
+        super::fill_zeros(run, &y)?;
+        return Ok(y);
+    }
+    let a = operand(run, a, lead, [m, k])?;
+    let b = operand(run, b, lead, [k, n])?;
+    let batch: usize = lead.iter().product();
+    let (at, pitch) = (address(&y)?, n);
+    let result = Matrix { address: at, rows: m, columns: n, transposed: false, pitch, stride: m * n };
+    let tf32 = out.dtype == DType::F32 && run.tf32();
+    let product = Product { a: a.0, b: b.0, y: result, batch, dtype: out.dtype, tf32 };
+    run.exec.gpu.blas()?.run(run.exec, &product)?;
+    Ok(y)
+}
+
+/// An operand broadcast to the leading axes, as a strided batch; copied only where its strides can not say that. Returns the
+/// tensor that holds the memory as well.
+fn operand(run: &Run, t: &Tensor, lead: &[usize], [rows, columns]: [usize; 2]) -> Result<(Matrix, Tensor)> {
+    let mut dims = lead.to_vec();
+    dims.extend([rows, columns]);
+    let view = t.layout().broadcast_to(&dims);
+    if let Some(matrix) = strided(&view, lead, rows, columns) {
+        return Ok((Matrix { address: address(t)?, ..matrix }, t.clone()));
+    }
+    let view = Tensor::from_parts(t.buffer().clone(), view, t.dtype());
+    let dense = super::copy::copy(run, &tensor::ops::Copy { format: Format::Contiguous }, &view)?;
+    let matrix = Matrix {
+        address: address(&dense)?,
+        rows,
+        columns,
+        transposed: false,
+        pitch: columns,
+        stride: rows * columns,
+    };
+    Ok((matrix, dense))
+}
+
+/// The view as a batch of matrices with one stride between them, each with rows or columns adjacent in memory.
+fn strided(view: &Layout, lead: &[usize], rows: usize, columns: usize) -> Option<Matrix> {
+    let strides = view.strides();
+    let (row, column) = (strides[lead.len()], strides[lead.len() + 1]);
+    let (transposed, pitch) = match () {
+        () if (column == 1 || columns == 1) && (row >= columns || rows == 1) => (false, row.max(columns)),
+        () if (row == 1 || rows == 1) && (column >= rows || columns == 1) => (true, column.max(rows)),
+        () => return None,
+    };
+    // The leading axes have to be one axis.
+    let mut stride = 0;
+    let mut inner: Option<(usize, usize)> = None;
+    for (&dim, &step) in lead.iter().zip(strides).rev().filter(|(dim, _)| **dim != 1) {
+        match inner {
+            None => (stride, inner) = (step, Some((dim, step))),
+            Some((size, s)) if step == size * s => inner = Some((size * dim, s)),
+            Some(_) => return None,
+        }
+    }
+    Some(Matrix { address: 0, rows, columns, transposed, pitch, stride })
+}
