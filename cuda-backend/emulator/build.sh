@@ -10,7 +10,7 @@ cxx=${CXX:-g++}
 exec 8>"$out/lock-emulator"
 flock 8
 
-flags="-std=c++17 -O1 -fPIC -g1 -ffp-contract=off -fno-strict-aliasing -fvisibility=hidden -pthread -Wall -Wextra -shared $*"
+flags="-std=c++17 -O1 -fPIC -g1 -ffp-contract=off -fno-strict-aliasing -fvisibility=hidden -pthread -Wall -Wextra -Wl,-z,defs -shared $*"
 common=$( (echo "$flags"; "$cxx" --version; cat "$here"/*.h "$0") | cksum)
 # library SONAME sources… -- what it needs
 library() {

@@ -41,6 +41,9 @@ inline uint16_t half_of(double v) {
     }
     const uint16_t sign = std::signbit(v) ? 0x8000 : 0;
     v = std::fabs(v);
+    if (v == 0) {
+        return sign;
+    }
     if (v >= 65520) {
         return sign | 0x7c00;
     }

@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <functional>
 
-namespace emulator {
+namespace emulator __attribute__((visibility("default"))) {
 
 struct Stream;
 

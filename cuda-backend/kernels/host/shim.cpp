@@ -273,7 +273,7 @@ using namespace shim;
 EXPORT int shim_has(const char *name) { return kernels().count(name) != 0; }
 
 /// The number of a kernel's parameters, and the size of each in bytes; -1 where there is no such kernel.
-extern "C" int shim_sizes(const char *name, size_t *sizes, unsigned most) {
+EXPORT int shim_sizes(const char *name, size_t *sizes, unsigned most) {
     auto found = kernels().find(name);
     if (found == kernels().end()) {
         return -1;

@@ -1,0 +1,5 @@
+//! The backend's own code on the emulated driver and libraries of `emulator/`: nothing here needs a GPU, and nothing here
+//! says how one behaves.
+
+mod ops;
+mod support;
