@@ -6,9 +6,7 @@
 #define COPY_STRIDED(SIZE, T)                                                                                          \
     KERNEL(copy_strided_b##SIZE, const T *x, T *y, Walk<1> walk, i64 n) {                                              \
         FOR_GRID(i, n) {                                                                                               \
-            i64 at[1];                                                                                                 \
-            Walk<1>::place(walk, i, at);                                                                               \
-            y[i] = x[at[0]];                                                                                           \
+            y[i] = x[place(walk, i)];                                                                                  \
         }                                                                                                              \
     }
 FOR_SIZES(COPY_STRIDED)

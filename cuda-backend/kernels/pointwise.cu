@@ -90,9 +90,7 @@ template <class Function, class T> struct Dense {
 template <class Function, class T> struct Strided {
     DEVICE void unary(const T *x, T *y, const Walk<1> &walk, i64 n, wide_t<T> p, wide_t<T> q) {
         FOR_GRID(i, n) {
-            i64 at[1];
-            Walk<1>::place(walk, i, at);
-            y[i] = narrow<T>(Function::run(wide(x[at[0]]), p, q));
+            y[i] = narrow<T>(Function::run(wide(x[place(walk, i)]), p, q));
         }
     }
 
@@ -166,9 +164,7 @@ FOR_FLOATS(FLOAT_KERNELS)
     KERNEL(unary_strided_##T, int f, const T *x, T *y, Walk<1> walk, i64 n, f64 p, f64 q) {                            \
         const i64 ip = Number<i64>::from(p), iq = Number<i64>::from(q);                                                \
         FOR_GRID(i, n) {                                                                                               \
-            i64 at[1];                                                                                                 \
-            Walk<1>::place(walk, i, at);                                                                               \
-            y[i] = (T)Wrapping::unary(f, x[at[0]], ip, iq);                                                            \
+            y[i] = (T)Wrapping::unary(f, x[place(walk, i)], ip, iq);                                                   \
         }                                                                                                              \
     }                                                                                                                  \
     KERNEL(binary_##T, int f, const T *a, const T *b, T *y, i64 n) {                                                   \

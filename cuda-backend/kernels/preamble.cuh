@@ -195,15 +195,25 @@ template <int N> struct Walk {
         UNROLL for (int k = 0; k < N; k++) { at[k] = 0; }
         // The host sees to it that a walk has fewer than 2^31 elements: 32-bit divisions are much faster.
         u32 rest = (u32)i;
-        UNROLL for (int a = MAX_RANK - 1; a >= 0; a--) {
+        UNROLL for (int a = MAX_RANK - 1; a > 0; a--) {
             if (a < walk.rank) {
                 const u32 size = (u32)walk.dims[a], next = rest / size, place = rest - next * size;
                 UNROLL for (int k = 0; k < N; k++) { at[k] += place * walk.steps[k][a]; }
                 rest = next;
             }
         }
+        if (walk.rank > 0) {
+            UNROLL for (int k = 0; k < N; k++) { at[k] += rest * walk.steps[k][0]; }
+        }
     }
 };
+
+/// The same with one operand.
+DEVICE i64 place(const Walk<1> &walk, i64 i) {
+    i64 at[1];
+    Walk<1>::place(walk, i, at);
+    return at[0];
+}
 
 /// Reports a value that is out of range: which launch (its ticket) and at which element. Where there are several the
 /// first remains. The host starts with all bits set and looks when it synchronises.
