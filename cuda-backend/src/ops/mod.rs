@@ -23,13 +23,23 @@
 //! - `run.fault()` gives word and ticket to kernels that check values.
 //! - Nothing here waits for the device, so that everything can be recorded in a graph.
 
+mod batch_norm;
 mod cast;
 mod conv;
 mod copy;
+mod counting;
 mod create;
+mod focal_loss;
+mod gather;
+mod geometry;
+mod join;
 mod matmul;
 mod pointwise;
+mod pool;
+mod reduce;
+mod resize;
 mod run;
+mod softmax;
 mod walk;
 
 use tensor::{Meta, Op, Outputs, Tensor};
@@ -41,7 +51,6 @@ pub(crate) use walk::Walk;
 
 /// Runs `op`, which is no view, on operands that its shape rule accepted; `outs` is what the rule returned.
 pub(crate) fn run(run: &Run, op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
-    let todo = || Err(Error::Unsupported { op: op.name(), what: "has no CUDA path yet".to_owned() });
     match op {
         Op::Full(op) => create::full(run, op).map(one),
         Op::Arange(op) => create::arange(run, op).map(one),
@@ -59,17 +68,31 @@ pub(crate) fn run(run: &Run, op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<
         Op::Conv2d(op) => conv::conv2d(run, op, ins, &outs[0]).map(one),
         Op::ConvTranspose2d(op) => conv::conv_transpose2d(run, op, ins, &outs[0]).map(one),
         Op::Conv2dWeight(op) => conv::conv2d_weight(run, op, ins[0], ins[1], &outs[0]).map(one),
-        // Free: each with the kernels of its group.
-        Op::Unslice(_) | Op::Cat(_) | Op::Gather(_) | Op::ScatterAdd(_) | Op::ChannelShuffle(_) => todo(),
-        Op::Reduce(_) | Op::ArgReduce(_) | Op::Bincount(_) | Op::Histogram(_) => todo(),
-        Op::MaxPool2d(_)
-        | Op::PoolGather(_)
-        | Op::MaxUnpool2d(_)
-        | Op::AvgPool2d(_)
-        | Op::AvgPool2dInput(_) => todo(),
-        Op::Resize2d(_) | Op::Resize2dInput(_) | Op::Softmax(_) | Op::LogSoftmax(_) => todo(),
-        Op::BatchNorm(_) | Op::BatchNormStats(_) | Op::BatchNormApply(_) => todo(),
-        Op::BatchNormReduce(_) | Op::BatchNormInput(_) | Op::FocalLoss(_) | Op::FocalLossInput(_) => todo(),
+        Op::Unslice(op) => join::unslice(run, op, ins[0]).map(one),
+        Op::Cat(op) => join::cat(run, op, ins, &outs[0]).map(one),
+        Op::ChannelShuffle(op) => join::channel_shuffle(run, op, ins[0]).map(one),
+        Op::Gather(op) => gather::gather(run, op, ins[0], ins[1], &outs[0]).map(one),
+        Op::ScatterAdd(op) => gather::scatter_add(run, op, ins[0], ins[1], &outs[0]).map(one),
+        Op::Reduce(op) => reduce::reduce(run, op, ins[0], &outs[0]).map(one),
+        Op::ArgReduce(op) => reduce::arg_reduce(run, op, ins[0], &outs[0]).map(one),
+        Op::Bincount(op) => counting::bincount(run, op, ins[0], &outs[0]).map(one),
+        Op::Histogram(op) => counting::histogram(run, op, ins[0], &outs[0]).map(one),
+        Op::MaxPool2d(op) => pool::max_pool(run, op, ins[0], outs).map(Outputs::from),
+        Op::PoolGather(op) => pool::pool_gather(run, op, ins[0], ins[1], &outs[0]).map(one),
+        Op::MaxUnpool2d(op) => pool::max_unpool(run, op, ins[0], ins[1], &outs[0]).map(one),
+        Op::AvgPool2d(op) => pool::avg_pool(run, op, ins[0], &outs[0]).map(one),
+        Op::AvgPool2dInput(op) => pool::avg_pool_input(run, op, ins[0], &outs[0]).map(one),
+        Op::Resize2d(op) => resize::resize(run, op, ins[0], &outs[0]).map(one),
+        Op::Resize2dInput(op) => resize::resize_input(run, op, ins[0], &outs[0]).map(one),
+        Op::Softmax(op) => softmax::softmax(run, ins[0], op.axis, false).map(one),
+        Op::LogSoftmax(op) => softmax::softmax(run, ins[0], op.axis, true).map(one),
+        Op::BatchNorm(op) => batch_norm::batch_norm(run, op, ins),
+        Op::BatchNormStats(_) => batch_norm::stats(run, ins[0]),
+        Op::BatchNormApply(op) => batch_norm::batch_norm_apply(run, op, ins).map(one),
+        Op::BatchNormReduce(op) => batch_norm::batch_norm_reduce(run, op, ins),
+        Op::BatchNormInput(op) => batch_norm::batch_norm_input(run, op, ins).map(one),
+        Op::FocalLoss(op) => focal_loss::focal_loss(run, op, ins),
+        Op::FocalLossInput(op) => focal_loss::focal_loss_input(run, op, ins).map(one),
     }
 }
 
