@@ -210,7 +210,7 @@ EXPORT int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
     }
     std::lock_guard<std::mutex> lock(d->lock);
     for (Stream *s : d->streams) {
-        if (s->recording) {
+        if (s->recording && s->recorder == std::this_thread::get_id()) {
             explain("memory is taken while a graph is recorded");
             s->void_recording = true;
             return CAPTURE_UNSUPPORTED;

@@ -56,6 +56,7 @@ struct Stream : Counted {
     std::recursive_mutex running;
     std::deque<std::function<int()>> work;
     std::unique_ptr<Graph> recording;
+    std::thread::id recorder;
     bool void_recording = false;
 };
 

@@ -180,6 +180,7 @@ EXPORT int cuStreamBeginCapture_v2(Stream *s, int) {
         return INVALID_VALUE;
     }
     s->recording = std::make_unique<Graph>();
+    s->recorder = std::this_thread::get_id();
     s->void_recording = false;
     return SUCCESS;
 }

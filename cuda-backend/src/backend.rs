@@ -1,10 +1,11 @@
 //! A GPU as a [`Backend`] of `tensor`.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use smallvec::SmallVec;
-use tensor::{Backend, Buffer, Graph, Meta, Op, Outputs, Plan, Tensor};
+use tensor::{Backend, Buffer, DType, Graph, Meta, Op, Outputs, Plan, Tensor};
 
 use crate::buffer::CudaBuffer;
 use crate::environment::Environment;
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Exec;
 use crate::memory::PoolStats;
 use crate::ops::{self, Run};
+use crate::plan::CudaPlan;
 use crate::runtime::Context;
 
 /// One GPU.
@@ -20,6 +22,8 @@ pub struct CudaBackend {
     name: String,
     exec: Exec,
     this: Weak<CudaBackend>,
+    /// Whether plans compute in f16 (1) or bf16 (2) instead of f32.
+    plans: AtomicU8,
 }
 
 impl CudaBackend {
@@ -29,7 +33,45 @@ impl CudaBackend {
     /// Where the driver or the device is missing or does not work: each says what to do.
     pub fn open(env: &Environment, ordinal: usize) -> Result<Arc<Self>> {
         let exec = Exec::open(env, ordinal)?;
-        Ok(Arc::new_cyclic(|this| Self { name: format!("cuda:{ordinal}"), exec, this: this.clone() }))
+        Ok(Self::of(format!("cuda:{ordinal}"), exec))
+    }
+
+    fn of(name: String, exec: Exec) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self { name, exec, this: this.clone(), plans: AtomicU8::new(0) })
+    }
+
+    /// The same device with a stream and memory of its own.
+    pub(crate) fn apart(&self) -> Result<Arc<Self>> {
+        Ok(Self::of(self.name.clone(), self.exec.apart()?))
+    }
+
+    pub(crate) fn exec(&self) -> &Exec {
+        &self.exec
+    }
+
+    /// In which type plans made from now on compute: f32 (at first), f16 or bf16. Their inputs and outputs stay f32.
+    ///
+    /// # Errors
+    /// For any other type.
+    pub fn set_plan_dtype(&self, dtype: DType) -> Result<()> {
+        let code = match dtype {
+            DType::F32 => 0,
+            DType::F16 => 1,
+            DType::BF16 => 2,
+            DType::F64 | DType::I64 | DType::U8 => {
+                return Err(Error::Unsupported { op: "plan", what: format!("does not compute in {dtype}") });
+            }
+        };
+        self.plans.store(code, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn plan_dtype(&self) -> DType {
+        match self.plans.load(Ordering::Relaxed) {
+            1 => DType::F16,
+            2 => DType::BF16,
+            _ => DType::F32,
+        }
     }
 
     /// The device.
@@ -58,7 +100,7 @@ impl CudaBackend {
     /// Lets products and convolutions of f32 round their factors to TF32 (10 bits of fraction): several times faster on
     /// tensor cores, and visible in results. Off at first.
     pub fn set_tf32(&self, on: bool) {
-        self.exec.gpu.tf32.store(on, std::sync::atomic::Ordering::Relaxed);
+        self.exec.gpu.tf32.store(on, Ordering::Relaxed);
     }
 
     fn shared(&self) -> Result<Arc<Self>> {
@@ -107,11 +149,9 @@ impl Backend for CudaBackend {
         self.on(self.download_here(buffer))
     }
 
-    fn plan(&self, _graph: &Graph) -> tensor::Result<Box<dyn Plan>> {
-        self.on(Err(Error::Unsupported {
-            op: "plan",
-            what: "graphs run operation by operation on a GPU".to_owned(),
-        }))
+    fn plan(&self, graph: &Graph) -> tensor::Result<Box<dyn Plan>> {
+        let plan = self.shared().and_then(|this| CudaPlan::new(graph, &this, self.plan_dtype()));
+        Ok(Box::new(self.on(plan)?))
     }
 
     fn synchronize(&self) -> tensor::Result<()> {

@@ -57,8 +57,10 @@ impl Exec {
         Ok(Self { gpu: Arc::new(gpu), stream, pool })
     }
 
-    /// The same stream with memory of its own: what a recorded graph uses must not be handed to anybody else.
-    pub fn with_own_pool(&self) -> Self {
-        Self { pool: Pool::new(&self.stream), ..self.clone() }
+    /// The same device with a stream and memory of its own: what a recorded graph uses must not be handed to anybody else,
+    /// and what others put on their streams meanwhile must not be recorded.
+    pub fn apart(&self) -> Result<Self> {
+        let stream = Stream::new(&self.gpu.context, Priority::Normal)?;
+        Ok(Self { gpu: self.gpu.clone(), pool: Pool::new(&stream), stream })
     }
 }

@@ -33,6 +33,7 @@ mod gpu;
 pub mod locate;
 pub mod memory;
 mod ops;
+mod plan;
 pub mod report;
 pub mod runtime;
 pub mod version;

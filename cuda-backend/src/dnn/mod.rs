@@ -15,7 +15,7 @@ mod descriptor;
 mod problem;
 mod run;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::c_int;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,10 @@ use crate::error::Result;
 use crate::ffi::{abi::call, table::CudnnTable};
 use crate::runtime::Context;
 pub(crate) use problem::{Direction, Problem};
-pub(crate) use run::Operands;
+pub(crate) use run::{Epilogue, Operands};
+
+/// Status of a problem that cuDNN has no code for (`CUDNN_STATUS_NOT_SUPPORTED`).
+pub(crate) const NOT_SUPPORTED: i32 = 3000;
 
 /// cuDNN on one device.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub(crate) struct Dnn {
 struct State {
     handle: sys::cudnnHandle_t,
     prepared: HashMap<Problem, Arc<run::Prepared>>,
+    /// Problems that cuDNN does not take with bias and activation.
+    refused: HashSet<Problem>,
 }
 
 // SAFETY: the handle is used by one thread at a time, which the lock around it sees to.
@@ -57,8 +62,18 @@ impl Dnn {
         // SAFETY: writes one handle, destroyed on drop.
         let status = unsafe { call!(table, sys::cudnnCreate(&mut handle)) };
         context.libs.check(Library::Cudnn, "cudnnCreate", status, "starting cuDNN")?;
-        let state = Mutex::new(State { handle, prepared: HashMap::new() });
+        let state = Mutex::new(State { handle, prepared: HashMap::new(), refused: HashSet::new() });
         Ok(Self { context: context.clone(), folder: cache::folder(env, "convolutions"), state })
+    }
+
+    /// Whether cuDNN has refused to do the problem with bias and activation.
+    pub fn refuses_fused(&self, problem: &Problem) -> bool {
+        self.lock().refused.contains(problem)
+    }
+
+    /// Remembers that it has.
+    pub fn refuse_fused(&self, problem: &Problem) {
+        self.lock().refused.insert(problem.clone());
     }
 
     fn table(&self) -> Result<&CudnnTable> {

@@ -73,7 +73,8 @@ pub(crate) fn conv2d_weight(
     Ok(w)
 }
 
-fn problem(
+/// A convolution between tensors of these dims, for cuDNN.
+pub(crate) fn problem(
     run: &Run,
     direction: Direction,
     conv: &Conv2d,

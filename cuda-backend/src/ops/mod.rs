@@ -25,7 +25,7 @@
 
 mod batch_norm;
 mod cast;
-mod conv;
+pub(crate) mod conv;
 mod copy;
 mod counting;
 mod create;

@@ -2,4 +2,5 @@
 //! says how one behaves.
 
 mod ops;
+mod plan;
 mod support;

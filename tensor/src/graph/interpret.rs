@@ -24,8 +24,11 @@ pub fn interpret(graph: &Graph, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
     graph.outputs.iter().map(|&id| lookup(graph, &values, id)).collect()
 }
 
-/// Runs one step; `get` tells the values of its operands.
-pub(crate) fn interpret_step(
+/// Runs one step; `get` tells the values of its operands. Plans of backends do so with steps that they do not fuse.
+///
+/// # Errors
+/// Where the step fails.
+pub fn interpret_step(
     step: &Step,
     get: impl Fn(ValueId) -> Result<Tensor>,
 ) -> Result<Outputs<Tensor>> {
@@ -44,8 +47,11 @@ pub(crate) fn interpret_step(
 }
 
 impl Graph {
-    /// Fails unless `inputs` are what the graph was made for.
-    pub(crate) fn check_inputs(&self, inputs: &[&Tensor]) -> Result<()> {
+    /// Checks the inputs of a run.
+    ///
+    /// # Errors
+    /// Where they are not what the graph was made for.
+    pub fn check_inputs(&self, inputs: &[&Tensor]) -> Result<()> {
         let wanted: Vec<String> = self.inputs.iter().map(|&id| self.meta(id).to_string()).collect();
         let given: Vec<String> = inputs.iter().map(|t| t.meta().to_string()).collect();
         if wanted != given {

@@ -16,8 +16,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use smallvec::SmallVec;
 
-pub use interpret::interpret;
-pub(crate) use interpret::interpret_step;
+pub use interpret::{interpret, interpret_step};
 pub use step::{ConvKind, ConvStep, PoolStep, Residual, Run, Step, Tail};
 
 use crate::{Meta, Op, Result, Tensor};

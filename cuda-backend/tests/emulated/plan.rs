@@ -1,0 +1,106 @@
+//! Graphs recorded and replayed, against the interpreter on the CPU.
+
+use tensor::graph::{Graph, interpret, passes};
+use tensor::ops::{Binary, Conv2d, Unary};
+use tensor::{Backend, DType, Meta, Plan, Tensor};
+
+use crate::support::{assert_close, folder, gpu, normal};
+
+/// Two convolutions with bias and ReLU, a residual, and a 1×1 convolution.
+fn graph() -> Graph {
+    let mut g = Graph::new();
+    let x = g.input(Meta::new(&[2, 4, 9, 11][..], DType::F32));
+    let conv = Conv2d { padding: [1, 1], ..Conv2d::default() };
+    let mut y = x;
+    for seed in 0..2 {
+        let w = g.constant(normal(&[4, 4, 3, 3], DType::F32, seed));
+        let b = g.constant(normal(&[4], DType::F32, 10 + seed));
+        y = g.push(conv.clone().into(), &[y, w, b], "conv").unwrap()[0];
+        if seed == 0 {
+            y = g.push(Unary::Relu.into(), &[y], "relu").unwrap()[0];
+        }
+    }
+    y = g.push(Binary::Add.into(), &[y, x], "add").unwrap()[0];
+    y = g.push(Unary::Relu.into(), &[y], "relu").unwrap()[0];
+    let (w, b) = (normal(&[5, 4, 1, 1], DType::F32, 20), normal(&[5], DType::F32, 21));
+    let (w, b) = (g.constant(w), g.constant(b));
+    let logits = g.push(Conv2d::default().into(), &[y, w, b], "head").unwrap()[0];
+    g.outputs.extend([y, logits]);
+    g
+}
+
+fn runs_like_the_interpreter(graph: &Graph, plan: &dyn Plan) {
+    for seed in 0..3 {
+        let x = normal(&[2, 4, 9, 11], DType::F32, 30 + seed);
+        let want = interpret(graph, &[&x]).unwrap();
+        let device: tensor::Device = gpu();
+        // The first run warms up and records, the others replay.
+        let got = plan.run(&[&x.to_device(&device).unwrap()]).unwrap();
+        for (got, want) in got.iter().zip(&want) {
+            assert_close(&got.to_device(&tensor::cpu::device()).unwrap(), want, &format!("run {seed}"));
+        }
+    }
+}
+
+#[test]
+fn replays_tell_what_the_interpreter_tells() {
+    let plain = graph();
+    runs_like_the_interpreter(&plain, &*gpu().plan(&plain).unwrap());
+    let mut fused = graph();
+    passes::optimize(&mut fused).unwrap();
+    assert!(fused.nodes.len() < plain.nodes.len(), "{fused}");
+    let plan = gpu().plan(&fused).unwrap();
+    runs_like_the_interpreter(&plain, &*plan);
+    assert!(plan.memory().planned > 0);
+}
+
+#[test]
+fn values_handed_out_survive_the_next_run() {
+    let g = graph();
+    let plan = gpu().plan(&g).unwrap();
+    let (a, b) = (normal(&[2, 4, 9, 11], DType::F32, 1), normal(&[2, 4, 9, 11], DType::F32, 2));
+    let first = plan.run(&[&a]).unwrap();
+    let before = first[1].to_vec::<f32>().unwrap();
+    plan.run(&[&b]).unwrap();
+    assert_eq!(first[1].to_vec::<f32>().unwrap(), before);
+    assert_eq!(plan.run(&[&a]).unwrap()[1].to_vec::<f32>().unwrap(), before, "the same to the bit");
+    drop(plan);
+    assert_eq!(first[1].to_vec::<f32>().unwrap(), before);
+}
+
+#[test]
+fn steps_are_timed_one_by_one() {
+    let g = graph();
+    let plan = gpu().plan(&g).unwrap();
+    let mut ticks = Vec::new();
+    let x = normal(&[2, 4, 9, 11], DType::F32, 1);
+    let out = plan.run_timed(&[&x], &mut |i, _| ticks.push(i)).unwrap();
+    assert_eq!(ticks, (0..g.nodes.len()).collect::<Vec<_>>());
+    assert_close(
+        &out[1].to_device(&tensor::cpu::device()).unwrap(),
+        &interpret(&g, &[&x]).unwrap()[1],
+        "timed",
+    );
+    let wrong = Tensor::zeros(&[1, 4, 9, 11], DType::F32).unwrap();
+    let error = plan.run(&[&wrong]).unwrap_err().to_string();
+    assert!(error.contains("was made for inputs [f32[2, 4, 9, 11]], got [f32[1, 4, 9, 11]]"), "{error}");
+}
+
+#[test]
+fn plans_in_half_precision_are_near() {
+    let g = graph();
+    // A device of its own: the type is set for all plans of a device.
+    let gpu = cuda_backend::CudaBackend::open(&crate::support::environment(), 0).unwrap();
+    assert!(folder().exists());
+    let x = normal(&[2, 4, 9, 11], DType::F32, 5);
+    let want = interpret(&g, &[&x]).unwrap();
+    for (dtype, tol) in [(DType::F16, 0.02), (DType::BF16, 0.15)] {
+        gpu.set_plan_dtype(dtype).unwrap();
+        let got = gpu.plan(&g).unwrap().run(&[&x]).unwrap();
+        assert_eq!(got[1].dtype(), DType::F32);
+        let (a, b) = (got[1].to_vec::<f32>().unwrap(), want[1].to_vec::<f32>().unwrap());
+        let error = a.iter().zip(&b).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f32::max);
+        assert!(error > 0.0 && error < tol, "{dtype}: {error}");
+    }
+    assert!(gpu.set_plan_dtype(DType::I64).is_err());
+}
