@@ -52,7 +52,7 @@ pub fn summarize(model: &DsNet, height: usize, width: usize) -> Result<Summary> 
     let ctx = Ctx::trace(&tape);
     let image = Meta::new(&[1, 3, height, width][..], DType::F32);
     let input = image.dims.to_vec();
-    model.forward(&ctx.input(Tensor::without_values(&image, &tensor::cpu::device())), &ctx)?;
+    model.forward(&ctx.input(Tensor::without_values(&image, &nn::device(model))), &ctx)?;
     let mut own: BTreeMap<String, usize> = BTreeMap::new();
     for (name, param) in parameters(model) {
         let module = name.rsplit_once('.').map_or("", |(module, _)| module);

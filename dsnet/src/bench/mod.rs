@@ -12,7 +12,7 @@ use serde::Serialize;
 pub use latency::{Inference, Way, inference};
 pub use layers::{LayerTime, Layers, layers};
 pub(crate) use memory::kilobytes;
-pub use memory::{Memory, memory};
+pub use memory::{Memory, memory, reset_memory};
 pub use training::{TrainingStep, training};
 
 /// Times of repeated runs, in milliseconds.

@@ -1,9 +1,9 @@
 //! Time and memory of one training step.
 
 use serde::Serialize;
-use tensor::{Tensor, rng::Key};
+use tensor::{Device, Tensor, rng::Key};
 
-use super::{Memory, Timing, latency::noise, measure, memory};
+use super::{Memory, Timing, latency::noise, measure, memory, reset_memory};
 use crate::{
     Error, Result, model,
     train::{Learner, OptimizerKind, Size},
@@ -24,6 +24,8 @@ pub struct TrainingStep {
     pub batch: usize,
     /// Threads.
     pub threads: usize,
+    /// Where it was computed.
+    pub device: String,
     /// Times of a step.
     #[serde(flatten)]
     pub timing: Timing,
@@ -34,7 +36,7 @@ pub struct TrainingStep {
     pub memory: Memory,
 }
 
-/// Times `iters` training steps (forward with the head, OWFL + SEL, backward, Adam) over noise.
+/// Times `iters` training steps (forward with the head, OWFL + SEL, backward, Adam) on `device` over noise.
 ///
 /// # Errors
 /// Where there is no such model, or the size is no multiple of 8.
@@ -44,6 +46,7 @@ pub fn training(
     size: Size,
     batch: usize,
     iters: usize,
+    device: &Device,
     tick: &dyn Fn(),
 ) -> Result<TrainingStep> {
     if !size.height.is_multiple_of(8) || !size.width.is_multiple_of(8) {
@@ -56,16 +59,17 @@ pub fn training(
     let frequencies: Vec<f64> = tail.iter().map(|f| f / sum).collect();
     let loss = "owfl+sel".parse()?;
     let mut learner = Learner::with(&shape, loss, &frequencies, OptimizerKind::Adam, 1e-4, 0)?;
-    let images = noise(batch, size)?;
+    learner.move_to(device)?;
+    let images = noise(batch, size)?.to_device(device)?;
     let pixels = batch * size.height * size.width;
     let labels = (0..pixels).map(|i| (i / 97 % classes) as u8).collect();
-    let labels = Tensor::from_vec(labels, &[batch, size.height, size.width])?;
-    tensor::cpu::reset_peak_memory();
+    let labels = Tensor::from_vec(labels, &[batch, size.height, size.width])?.to_device(device)?;
+    reset_memory(device)?;
     let mut step = 0;
     let run = || {
         step += 1;
         learner.step(&images, &labels, Key::new(0, step), 1.0)?;
-        Ok(())
+        Ok(device.synchronize()?)
     };
     let timing = measure(iters, run, tick)?;
     Ok(TrainingStep {
@@ -75,8 +79,9 @@ pub fn training(
         width: size.width,
         batch,
         threads: rayon::current_num_threads(),
+        device: device.name().into(),
         timing,
         images_per_second: 1e3 * batch as f64 / timing.median_ms,
-        memory: memory(),
+        memory: memory(device)?,
     })
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Error, Result,
     data::{DataSpec, Labels, Source},
+    device::Precision,
     model,
 };
 
@@ -52,6 +53,10 @@ pub struct TrainConfig {
     pub clip: Option<f64>,
     /// Seed of everything random.
     pub seed: u64,
+    /// Where to compute, as `--device` names it.
+    pub device: String,
+    /// In which type products are computed.
+    pub precision: Precision,
     /// Ranks that share each batch.
     pub ranks: usize,
     /// Seconds without a sign of life after which a rank is taken to hang.
@@ -123,6 +128,8 @@ impl TrainOptions {
             weight_decay: Some(2e-4),
             clip: Some(0.0),
             seed: Some(0),
+            device: Some("cpu".into()),
+            precision: Some(Precision::F32),
             ranks: Some(1),
             rank_timeout: Some(30.0),
             save_every: Some(50),
@@ -170,6 +177,8 @@ impl TrainOptions {
             weight_decay: get!(weight_decay),
             clip: Some(get!(clip)).filter(|&c| c != 0.0),
             seed,
+            device: get!(device),
+            precision: get!(precision),
             ranks: get!(ranks),
             rank_timeout: get!(rank_timeout),
             save_every: get!(save_every),
