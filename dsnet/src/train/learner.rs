@@ -32,7 +32,7 @@ pub struct Learner {
     /// Who takes each step together: this learner sees its share of a batch.
     pub ranks: Arc<dyn Collective>,
     /// Where it computes: see [`Learner::move_to`].
-    device: Device,
+    pub(super) device: Device,
     /// Where the time of the last step went; the batch was there already.
     pub phases: Phases,
 }
