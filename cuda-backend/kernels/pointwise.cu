@@ -53,7 +53,32 @@ struct Wrapping {
     }
 };
 
-/// y[i] = f(i) of operands in the order of the result.
+/// Row f of the tables, on one value: where the choice inside of the loop costs nothing against what surrounds it.
+struct Row {
+    template <class W> DEVICE W unary(int f, W x, W p, W q) {
+#define CASE(id, name, expression)                                                                                     \
+    case id: return name##_unary::run(x, p, q);
+        switch (f) { UNARY_TABLE(CASE) }
+#undef CASE
+        return x; // the host launches no other
+    }
+    template <class W> DEVICE W binary(int f, W x, W y) {
+#define CASE(id, name, expression)                                                                                     \
+    case id: return name##_binary::run(x, y);
+        switch (f) { BINARY_TABLE(CASE) }
+#undef CASE
+        return x;
+    }
+    template <class W> DEVICE u8 compare(int f, W x, W y) {
+#define CASE(id, name, expression)                                                                                     \
+    case id: return name##_compare::run(x, y);
+        switch (f) { COMPARE_TABLE(CASE) }
+#undef CASE
+        return 0;
+    }
+};
+
+/// y[i] = f(x[i]) of dense operands, 16 bytes at a time.
 template <class Function, class T> struct Dense {
     DEVICE void unary(const T *RESTRICT x, T *RESTRICT y, i64 n, wide_t<T> p, wide_t<T> q) {
         const int N = Lanes<T>::count;
@@ -80,67 +105,50 @@ template <class Function, class T> struct Dense {
             y[i] = narrow<T>(Function::run(wide(a[i]), wide(b[i])));
         }
     }
-
-    DEVICE void compare(const T *RESTRICT a, const T *RESTRICT b, u8 *RESTRICT y, i64 n) {
-        FOR_GRID(i, n) { y[i] = Function::run(wide(a[i]), wide(b[i])); }
-    }
 };
 
-/// The same of operands anywhere.
-template <class Function, class T> struct Strided {
-    DEVICE void unary(const T *x, T *y, const Walk<1> &walk, i64 n, wide_t<T> p, wide_t<T> q) {
-        FOR_GRID(i, n) {
-            y[i] = narrow<T>(Function::run(wide(x[place(walk, i)]), p, q));
-        }
-    }
+// Functions of a few instructions have loops of their own; the others, whose code is long, share one.
+#define SHORT_UNARY(CASE)                                                                                              \
+    CASE(neg) CASE(abs) CASE(sign) CASE(step) CASE(square) CASE(relu) CASE(leaky_relu) CASE(add_scalar)                \
+    CASE(mul_scalar) CASE(clamp)
+#define SHORT_BINARY(CASE)                                                                                             \
+    CASE(add) CASE(sub) CASE(mul) CASE(maximum) CASE(minimum) CASE(prelu) CASE(relu_grad)
 
-    DEVICE void binary(const T *a, const T *b, T *y, const Walk<2> &walk, i64 n) {
-        FOR_GRID(i, n) {
-            i64 at[2];
-            Walk<2>::place(walk, i, at);
-            y[i] = narrow<T>(Function::run(wide(a[at[0]]), wide(b[at[1]])));
-        }
-    }
-
-    DEVICE void compare(const T *a, const T *b, u8 *y, const Walk<2> &walk, i64 n) {
-        FOR_GRID(i, n) {
-            i64 at[2];
-            Walk<2>::place(walk, i, at);
-            y[i] = Function::run(wide(a[at[0]]), wide(b[at[1]]));
-        }
-    }
-};
-
-#define DENSE_UNARY(id, name, expression)                                                                              \
-    case id: return Dense<name##_unary, T>::unary(x, y, n, (wide_t<T>)p, (wide_t<T>)q);
-#define STRIDED_UNARY(id, name, expression)                                                                            \
-    case id: return Strided<name##_unary, T>::unary(x, y, walk, n, (wide_t<T>)p, (wide_t<T>)q);
-#define DENSE_BINARY(id, name, expression)                                                                             \
-    case id: return Dense<name##_binary, T>::binary(a, b, y, n);
-#define STRIDED_BINARY(id, name, expression)                                                                           \
-    case id: return Strided<name##_binary, T>::binary(a, b, y, walk, n);
-#define DENSE_COMPARE(id, name, expression)                                                                            \
-    case id: return Dense<name##_compare, T>::compare(a, b, y, n);
-#define STRIDED_COMPARE(id, name, expression)                                                                          \
-    case id: return Strided<name##_compare, T>::compare(a, b, y, walk, n);
-
-template <class T> DEVICE void unary_dense(int f, const T *x, T *y, i64 n, f64 p, f64 q) {
-    switch (f) { UNARY_TABLE(DENSE_UNARY) }
+template <class T> DEVICE void unary_dense(int f, const T *x, T *y, i64 n, f64 fp, f64 fq) {
+    const wide_t<T> p = (wide_t<T>)fp, q = (wide_t<T>)fq;
+#define CASE(name)                                                                                                     \
+    case name##_id: return Dense<name##_unary, T>::unary(x, y, n, p, q);
+    switch (f) { SHORT_UNARY(CASE) }
+#undef CASE
+    FOR_GRID(i, n) { y[i] = narrow<T>(Row::unary(f, wide(x[i]), p, q)); }
 }
-template <class T> DEVICE void unary_strided(int f, const T *x, T *y, const Walk<1> &walk, i64 n, f64 p, f64 q) {
-    switch (f) { UNARY_TABLE(STRIDED_UNARY) }
+template <class T> DEVICE void unary_strided(int f, const T *x, T *y, const Walk<1> &walk, i64 n, f64 fp, f64 fq) {
+    const wide_t<T> p = (wide_t<T>)fp, q = (wide_t<T>)fq;
+    FOR_GRID(i, n) { y[i] = narrow<T>(Row::unary(f, wide(x[place(walk, i)]), p, q)); }
 }
 template <class T> DEVICE void binary_dense(int f, const T *a, const T *b, T *y, i64 n) {
-    switch (f) { BINARY_TABLE(DENSE_BINARY) }
+#define CASE(name)                                                                                                     \
+    case name##_binary_id: return Dense<name##_binary, T>::binary(a, b, y, n);
+    switch (f) { SHORT_BINARY(CASE) }
+#undef CASE
+    FOR_GRID(i, n) { y[i] = narrow<T>(Row::binary(f, wide(a[i]), wide(b[i]))); }
 }
 template <class T> DEVICE void binary_strided(int f, const T *a, const T *b, T *y, const Walk<2> &walk, i64 n) {
-    switch (f) { BINARY_TABLE(STRIDED_BINARY) }
+    FOR_GRID(i, n) {
+        i64 at[2];
+        Walk<2>::place(walk, i, at);
+        y[i] = narrow<T>(Row::binary(f, wide(a[at[0]]), wide(b[at[1]])));
+    }
 }
 template <class T> DEVICE void compare_dense(int f, const T *a, const T *b, u8 *y, i64 n) {
-    switch (f) { COMPARE_TABLE(DENSE_COMPARE) }
+    FOR_GRID(i, n) { y[i] = Row::compare(f, wide(a[i]), wide(b[i])); }
 }
 template <class T> DEVICE void compare_strided(int f, const T *a, const T *b, u8 *y, const Walk<2> &walk, i64 n) {
-    switch (f) { COMPARE_TABLE(STRIDED_COMPARE) }
+    FOR_GRID(i, n) {
+        i64 at[2];
+        Walk<2>::place(walk, i, at);
+        y[i] = Row::compare(f, wide(a[at[0]]), wide(b[at[1]]));
+    }
 }
 
 /// y = f(x; p, q), f a row of the table.
