@@ -109,3 +109,31 @@ FOR_SIZES(CAT)
         }                                                                                                              \
     }
 FOR_SIZES(SHUFFLE)
+
+/// Channels in turn: channel j·total + first + k of y [pixels, each·total] is channel j of operand k, whose pixels are
+/// `width` apart.
+template <class T> DEVICE void interleave(const Operands &parts, T *y, i64 pixels, int each, int total, int first) {
+    FOR_GRID(i, pixels * each * parts.count) {
+        const u32 channel = (u32)i / parts.count, k = (u32)i - channel * parts.count, pixel = channel / each;
+        const T *x = (const T *)parts.data[k];
+        y[(i64)channel * total + first + k] = x[(i64)pixel * parts.width[k] + (channel - pixel * each)];
+    }
+}
+
+/// The inverse: to dense operands.
+template <class T> DEVICE void deinterleave(const T *x, const Operands &parts, i64 pixels, int each, int total, int first) {
+    FOR_GRID(i, pixels * each * parts.count) {
+        const u32 channel = (u32)i / parts.count, k = (u32)i - channel * parts.count;
+        ((T *)parts.data[k])[channel] = x[(i64)channel * total + first + k];
+    }
+}
+
+/// `total` operands of `each` channels, of which a launch takes those from `first` on.
+#define INTERLEAVE(SIZE, T)                                                                                            \
+    KERNEL(interleave_b##SIZE, Operands parts, T *y, i64 pixels, int each, int total, int first) {                     \
+        interleave<T>(parts, y, pixels, each, total, first);                                                           \
+    }                                                                                                                  \
+    KERNEL(deinterleave_b##SIZE, const T *x, Operands parts, i64 pixels, int each, int total, int first) {             \
+        deinterleave<T>(x, parts, pixels, each, total, first);                                                         \
+    }
+FOR_SIZES(INTERLEAVE)

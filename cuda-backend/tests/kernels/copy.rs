@@ -126,3 +126,48 @@ fn channels_shuffled() {
         }
     });
 }
+
+/// As many operands as two launches take.
+#[test]
+fn channels_in_turn() {
+    let (pixels, each, total) = (23, 3, 10);
+    schedules(|host| {
+        for dtype in TYPES {
+            // Rows of x are wider than what is taken of them.
+            let parts: Vec<Tensor> =
+                (0..total).map(|i| normal(&[pixels, each + 1], dtype, i as u64)).collect();
+            let from: Vec<Memory> = parts.iter().map(|p| Memory::of(p, ROW)).collect();
+            let to: Vec<Memory> = (0..total).map(|_| Memory::new(pixels * each, dtype)).collect();
+            let y = Memory::new(pixels * each * total, dtype);
+            let operands = |memory: &[Memory], width: usize| {
+                let mut all = Operands {
+                    count: memory.len() as i32,
+                    width: [width as i32; 8],
+                    start: [0; 8],
+                    data: [std::ptr::null_mut(); 8],
+                };
+                memory.iter().zip(&mut all.data).for_each(|(m, to)| *to = m.address());
+                all
+            };
+            let (n, e, t) = (pixels as i64, each as i32, total as i32);
+            let size = dtype.size();
+            for first in [0, 8] {
+                let group = operands(&from[first..total.min(first + 8)], each + 1);
+                let args: [&dyn crate::host::Arg; 6] = [&group, &y, &n, &e, &t, &(first as i32)];
+                host.over(&format!("interleave_b{size}"), pixels * each * 8, &args);
+            }
+            for first in [0, 8] {
+                let group = operands(&to[first..total.min(first + 8)], each);
+                let args: [&dyn crate::host::Arg; 6] = [&y, &group, &n, &e, &t, &(first as i32)];
+                host.over(&format!("deinterleave_b{size}"), pixels * each * 8, &args);
+            }
+            let taken: Vec<Tensor> = parts.iter().map(|p| p.narrow(1, 0, each).unwrap()).collect();
+            let joined = execute(&Cat { axis: 1 }.into(), &taken.iter().collect::<Vec<_>>()).unwrap();
+            let want = execute(&ChannelShuffle { groups: total }.into(), &[&joined[0]]).unwrap().remove(0);
+            equal(&y.read(&[pixels, each * total], dtype, ROW), &want, "interleave");
+            for (part, got) in taken.iter().zip(&to) {
+                equal(&got.read(&[pixels, each], dtype, ROW), part, "deinterleave");
+            }
+        }
+    });
+}

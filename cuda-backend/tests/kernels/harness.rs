@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use tensor::DType;
 
-use crate::host::{Host, LAUNCHED, Memory, SANITIZED};
+use crate::host::{Host, LAUNCHED, Memory, SANITIZED, sources};
 
 /// The kernels with bugs, for AddressSanitizer where this process runs under it.
 fn planted() -> Host {
@@ -61,6 +61,21 @@ fn impossible_launches_are_errors() {
     for (grid, block) in [([0, 1, 1], [1, 1, 1]), ([1, 1, 1], [257, 1, 1]), ([1, 70_000, 1], [1, 1, 1])] {
         assert!(host.try_launch("half_a_warp", grid, block, &[&y]).is_err());
     }
+}
+
+#[test]
+fn a_missing_compiler_is_named() {
+    let mut command = Command::new("sh");
+    command
+        .arg(sources().join("host/build.sh"))
+        .arg(env!("CARGO_TARGET_TMPDIR"))
+        .env("CXX", "no-such-compiler");
+    let run = command.output().unwrap();
+    let text = String::from_utf8_lossy(&run.stderr);
+    assert!(
+        !run.status.success() && text.contains("no-such-compiler") && text.contains("apt-get install g++"),
+        "{text}"
+    );
 }
 
 #[test]
