@@ -15,8 +15,6 @@
 //! | [`version`] | asking a library for its version |
 //! | [`report`] | all of it together, readable |
 
-#![allow(dead_code)]
-
 mod backend;
 mod blas;
 mod buffer;

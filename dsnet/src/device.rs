@@ -58,7 +58,8 @@ pub fn open(name: &str, precision: Precision) -> Result<Device> {
         }
         return Ok(tensor::cpu::device());
     };
-    let gpu = cuda_backend::device(ordinal).map_err(|e| {
+    let opened = cuda_backend::device(ordinal).and_then(|gpu| gpu.open_libraries().map(|()| gpu));
+    let gpu = opened.map_err(|e| {
         let hint = "`dsnet doctor` says what this machine has; --device cpu works everywhere";
         Error::message(format!("--device {name} can not be used: {e}\n  {hint}"))
     })?;
