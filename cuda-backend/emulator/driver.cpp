@@ -88,10 +88,6 @@ EXPORT void emulator_reset() {
 // ---- the driver
 
 EXPORT int cuInit(unsigned flags) {
-    ENTER(int(UNKNOWN));
-    if (flags != 0) {
-        return INVALID_VALUE;
-    }
     if (!started.exchange(true)) {
         if (const char *text = getenv("EMULATED_FAIL")) {
             char *end = nullptr;
@@ -99,6 +95,10 @@ EXPORT int cuInit(unsigned flags) {
             fail_code = *end == ':' ? atoi(end + 1) : 0;
         }
         cap = int64_t(number("EMULATED_MEMORY", uint64_t(4) << 30));
+    }
+    ENTER(int(UNKNOWN));
+    if (flags != 0) {
+        return INVALID_VALUE;
     }
     return devices().empty() ? int(NO_DEVICE) : int(SUCCESS);
 }
