@@ -30,9 +30,9 @@ int device() { return current; }
 std::vector<std::unique_ptr<Device>> &devices() {
     static std::vector<std::unique_ptr<Device>> *all = [] {
         auto list = new std::vector<std::unique_ptr<Device>>;
-        for (uint64_t i = 0; i < number("EMULATED_DEVICES", 1); i++) {
+        for (uint64_t i = 0; i < number("EMULATED_DEVICES", 4); i++) {
             list->push_back(std::make_unique<Device>());
-            list->back()->standard = new Stream(list->back().get());
+            list->back()->standard = add_stream(list->back().get());
             live(-1);
         }
         return list;
@@ -209,7 +209,7 @@ EXPORT int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
         return INVALID_VALUE;
     }
     std::lock_guard<std::mutex> lock(d->lock);
-    for (Stream *s : d->streams) {
+    for (auto &s : d->streams) {
         if (s->recording && s->recorder == std::this_thread::get_id()) {
             explain("memory is taken while a graph is recorded");
             s->void_recording = true;

@@ -30,6 +30,7 @@ pub mod folders;
 mod gpu;
 pub mod locate;
 pub mod memory;
+pub mod nccl;
 mod ops;
 mod plan;
 pub mod report;
