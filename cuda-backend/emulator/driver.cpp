@@ -30,9 +30,9 @@ int device() { return current; }
 std::vector<std::unique_ptr<Device>> &devices() {
     static std::vector<std::unique_ptr<Device>> *all = [] {
         auto list = new std::vector<std::unique_ptr<Device>>;
-        for (uint64_t i = 0; i < number("EMULATED_DEVICES", 1); i++) {
+        for (uint64_t i = 0; i < number("EMULATED_DEVICES", 4); i++) {
             list->push_back(std::make_unique<Device>());
-            list->back()->standard = new Stream(list->back().get());
+            list->back()->standard = add_stream(list->back().get());
             live(-1);
         }
         return list;
@@ -88,10 +88,6 @@ EXPORT void emulator_reset() {
 // ---- the driver
 
 EXPORT int cuInit(unsigned flags) {
-    ENTER(int(UNKNOWN));
-    if (flags != 0) {
-        return INVALID_VALUE;
-    }
     if (!started.exchange(true)) {
         if (const char *text = getenv("EMULATED_FAIL")) {
             char *end = nullptr;
@@ -99,6 +95,10 @@ EXPORT int cuInit(unsigned flags) {
             fail_code = *end == ':' ? atoi(end + 1) : 0;
         }
         cap = int64_t(number("EMULATED_MEMORY", uint64_t(4) << 30));
+    }
+    ENTER(int(UNKNOWN));
+    if (flags != 0) {
+        return INVALID_VALUE;
     }
     return devices().empty() ? int(NO_DEVICE) : int(SUCCESS);
 }
@@ -209,7 +209,7 @@ EXPORT int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
         return INVALID_VALUE;
     }
     std::lock_guard<std::mutex> lock(d->lock);
-    for (Stream *s : d->streams) {
+    for (auto &s : d->streams) {
         if (s->recording && s->recorder == std::this_thread::get_id()) {
             explain("memory is taken while a graph is recorded");
             s->void_recording = true;
@@ -303,15 +303,13 @@ EXPORT int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, Str
     return SUCCESS;
 }
 
-EXPORT int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, Stream *s) {
+EXPORT int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes) {
     ENTER(int(INVALID_VALUE));
     if (!inside(from, bytes)) {
         return INVALID_VALUE;
     }
-    enqueue(s, [=] {
-        memcpy(to, reinterpret_cast<void *>(from), bytes);
-        return 0;
-    });
+    // On the default stream: others are not waited for.
+    memcpy(to, reinterpret_cast<void *>(from), bytes);
     return SUCCESS;
 }
 

@@ -25,7 +25,8 @@ struct Counted {
 
 struct Device {
     std::mutex lock;
-    std::vector<Stream *> streams;
+    /// Shared: one thread may destroy a stream while another waits for the whole device.
+    std::vector<std::shared_ptr<Stream>> streams;
     std::map<uint64_t, size_t> memory;
     size_t used = 0;
     std::atomic<int> error{0};
@@ -36,21 +37,8 @@ struct Graph : Counted {
     std::vector<std::function<int()>> work;
 };
 
-struct Stream : Counted {
-    explicit Stream(Device *d) : device(d) {
-        std::lock_guard<std::mutex> hold(d->lock);
-        d->streams.push_back(this);
-    }
-    ~Stream() {
-        std::lock_guard<std::mutex> hold(device->lock);
-        auto &all = device->streams;
-        for (size_t i = 0; i < all.size(); i++) {
-            if (all[i] == this) {
-                all.erase(all.begin() + long(i));
-                break;
-            }
-        }
-    }
+struct Stream : Counted, std::enable_shared_from_this<Stream> {
+    explicit Stream(Device *d) : device(d) {}
     Device *device;
     std::mutex lock;
     std::recursive_mutex running;
@@ -62,7 +50,7 @@ struct Stream : Counted {
 
 /// A place in a stream's work.
 struct Mark {
-    Stream *stream;
+    std::shared_ptr<Stream> stream;
     std::atomic<bool> done{false};
     std::chrono::steady_clock::time_point time;
 };
@@ -78,5 +66,8 @@ int finish(Stream &s);
 int finish(Device &d);
 
 Stream *stream_of(Stream *s);
+
+/// A new stream, on the device's list.
+Stream *add_stream(Device *d);
 
 } // namespace emulator

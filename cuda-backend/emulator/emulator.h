@@ -4,7 +4,7 @@
 // A stream is a list of closures, run only when somebody waits for them: work that is used without waiting is missing.
 // Environment variables, read when the driver starts:
 //
-//   EMULATED_DEVICES  number of devices (1)
+//   EMULATED_DEVICES  number of devices (4)
 //   EMULATED_MEMORY   bytes of memory of each device (4 GiB)
 //   EMULATED_CUDA     release that the driver serves, as 13000
 //   EMULATED_FAIL     n or n:code: the n-th call from the start fails

@@ -44,15 +44,22 @@ static void finish_until(Stream &s, const std::atomic<bool> &done) {
 }
 
 int finish(Device &d) {
-    std::vector<Stream *> all;
+    std::vector<std::shared_ptr<Stream>> all;
     {
         std::lock_guard<std::mutex> lock(d.lock);
         all = d.streams;
     }
-    for (Stream *s : all) {
+    for (auto &s : all) {
         finish(*s);
     }
     return d.error;
+}
+
+Stream *add_stream(Device *d) {
+    auto s = std::make_shared<Stream>(d);
+    std::lock_guard<std::mutex> hold(d->lock);
+    d->streams.push_back(s);
+    return s.get();
 }
 
 Stream *stream_of(Stream *s) { return s != nullptr ? s : device() < 0 ? nullptr : devices()[device()]->standard; }
@@ -79,13 +86,20 @@ EXPORT int cuStreamCreateWithPriority(Stream **stream, unsigned flags, int) {
     if (flags > 1) {
         return INVALID_VALUE;
     }
-    *stream = new Stream(devices()[device()].get());
+    *stream = add_stream(devices()[device()].get());
     return SUCCESS;
 }
 
 EXPORT int cuStreamDestroy_v2(Stream *s) {
     finish(*s);
-    delete s;
+    std::lock_guard<std::mutex> hold(s->device->lock);
+    auto &all = s->device->streams;
+    for (size_t i = 0; i < all.size(); i++) {
+        if (all[i].get() == s) {
+            all.erase(all.begin() + long(i));
+            break;
+        }
+    }
     return SUCCESS;
 }
 
@@ -122,7 +136,7 @@ EXPORT int cuEventRecord(Event *e, Stream *s) {
     ENTER(int(INVALID_HANDLE));
     s = stream_of(s);
     auto mark = std::make_shared<Mark>();
-    mark->stream = s;
+    mark->stream = s->shared_from_this();
     e->mark = mark;
     enqueue(s, [mark] {
         mark->time = std::chrono::steady_clock::now();

@@ -74,6 +74,16 @@ impl CudaBackend {
         }
     }
 
+    /// Opens the libraries that one GPU needs, which otherwise happens at their first use.
+    ///
+    /// # Errors
+    /// The first that is missing or unusable, with every place tried.
+    pub fn open_libraries(&self) -> Result<()> {
+        self.exec.gpu.context.libs.nvrtc()?;
+        self.exec.gpu.blas()?;
+        self.exec.gpu.dnn().map(drop)
+    }
+
     /// The device.
     pub fn context(&self) -> &Arc<Context> {
         &self.exec.gpu.context

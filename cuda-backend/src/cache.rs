@@ -1,6 +1,6 @@
 //! What is worth keeping from one run to the next: compiled kernels, and which algorithm was fastest.
 //!
-//! Files lie in `$DSNET_CUDA_CACHE`, else in `dsnet` below `$XDG_CACHE_HOME` or `~/.cache`. They are written beside and
+//! Files lie in `$DSNET_CACHE`, else in `dsnet` below `$XDG_CACHE_HOME` or `~/.cache`. They are written beside and
 //! renamed, so that several processes may share the folder; a file that is missing or can not be read is made anew.
 
 use std::io;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::environment::Environment;
 
 /// The variable that names the folder.
-pub const VARIABLE: &str = "DSNET_CUDA_CACHE";
+pub const VARIABLE: &str = "DSNET_CACHE";
 
 /// The folder for one kind of file; none where there is no home.
 pub(crate) fn folder(env: &Environment, kind: &str) -> Option<PathBuf> {

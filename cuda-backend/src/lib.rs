@@ -15,8 +15,6 @@
 //! | [`version`] | asking a library for its version |
 //! | [`report`] | all of it together, readable |
 
-#![allow(dead_code)]
-
 mod backend;
 mod blas;
 mod buffer;
@@ -32,6 +30,7 @@ pub mod folders;
 mod gpu;
 pub mod locate;
 pub mod memory;
+pub mod nccl;
 mod ops;
 mod plan;
 pub mod report;

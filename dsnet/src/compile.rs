@@ -23,7 +23,7 @@ pub fn trace(model: &dyn Module, dims: &[usize], wanted: Wanted) -> Result<Graph
     let tape = Tape::for_graph();
     let ctx = Ctx::trace(&tape);
     let images = Meta::new(dims, DType::F32);
-    let images = ctx.input(Tensor::without_values(&images, &tensor::cpu::device()));
+    let images = ctx.input(Tensor::without_values(&images, &nn::device(model)));
     let logits = model.forward(&images, &ctx)?;
     let output = match wanted {
         Wanted::Logits => logits,
@@ -32,14 +32,14 @@ pub fn trace(model: &dyn Module, dims: &[usize], wanted: Wanted) -> Result<Graph
     Ok(tape.graph(&[&images], &[&output])?)
 }
 
-/// `model` compiled for images of these dims on the CPU.
+/// `model` compiled for images of these dims on the device where its parameters are.
 ///
 /// # Errors
 /// As [`trace`].
 pub fn compile(model: &dyn Module, dims: &[usize], wanted: Wanted) -> Result<Box<dyn Plan>> {
     let mut graph = trace(model, dims, wanted)?;
     passes::optimize(&mut graph)?;
-    Ok(tensor::cpu::device().plan(&graph)?)
+    Ok(nn::device(model).plan(&graph)?)
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub mod browse;
 pub mod cli;
 pub mod compile;
 pub mod data;
+pub mod device;
 mod error;
 pub mod eval;
 pub mod infer;

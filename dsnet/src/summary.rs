@@ -87,7 +87,7 @@ fn recorded(model: &DsNet, height: usize, width: usize) -> Result<Tape> {
     let tape = Tape::new();
     let ctx = Ctx::trace(&tape);
     let image = Meta::new(&[1, 3, height, width][..], DType::F32);
-    model.forward(&ctx.input(Tensor::without_values(&image, &tensor::cpu::device())), &ctx)?;
+    model.forward(&ctx.input(Tensor::without_values(&image, &nn::device(model))), &ctx)?;
     Ok(tape)
 }
 

@@ -47,6 +47,9 @@ pub use ctx::Ctx;
 pub use error::{Error, Result};
 pub use init::{Init, Initializer};
 pub use layers::*;
-pub use module::{Collect, Entry, Module, Slot, Visitor, buffers, parameter_count, parameters, visit_child};
+pub use module::{
+    Collect, Entry, Module, Slot, Visitor, buffers, device, parameter_count, parameters, to_device,
+    visit_child,
+};
 pub use param::{Buffer, Param};
 pub use state::{load_state, state_dict};

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use autograd::Var;
+use tensor::{Device, Tensor};
 
 use crate::{Buffer, Ctx, Param, Result};
 
@@ -124,4 +125,23 @@ pub fn buffers(module: &dyn Module) -> Vec<(String, Buffer)> {
 /// Number of trainable values.
 pub fn parameter_count(module: &dyn Module) -> usize {
     parameters(module).iter().map(|(_, p)| p.value().len()).sum()
+}
+
+/// The device where a module's parameters are; the CPU where it has none.
+pub fn device(module: &dyn Module) -> Device {
+    parameters(module).first().map_or_else(tensor::cpu::device, |(_, p)| Tensor::device(&p.value()))
+}
+
+/// Moves all parameters and buffers to `device`.
+///
+/// # Errors
+/// Where a device fails or its memory is full.
+pub fn to_device(module: &dyn Module, device: &Device) -> Result<()> {
+    for entry in Collect::of(module) {
+        match entry.slot {
+            Slot::Param(param) => param.set(param.value().to_device(device)?),
+            Slot::Buffer(buffer) => buffer.set(buffer.value().to_device(device)?),
+        }
+    }
+    Ok(())
 }

@@ -157,10 +157,11 @@ impl Dnn {
         Operands { x, w, y }: Operands,
         pool: &std::sync::Arc<Pool>,
     ) -> Result<Vec<Answer>> {
-        // Less memory means fewer algorithms, down to those that need none.
+        // Memory of its own, given back to the driver after it. Less memory means fewer algorithms, down to those that need none.
         let mut room = TRIAL_MEMORY;
+        let trials = Pool::new(pool.stream());
         let scratch = loop {
-            match pool.take(room, "trials of convolution algorithms") {
+            match trials.take(room, "trials of convolution algorithms") {
                 Ok(memory) => break memory,
                 Err(Error::OutOfMemory(_)) if room > 1 << 20 => room /= 4,
                 Err(e) => return Err(e),

@@ -38,13 +38,12 @@ tables! {
     DriverTable of Driver {
         cuInit cuDriverGetVersion cuDeviceGetCount cuDeviceGet cuDeviceGetName cuDeviceGetAttribute cuDeviceTotalMem_v2
         cuDevicePrimaryCtxRetain cuDevicePrimaryCtxRelease_v2 cuCtxSetCurrent cuCtxSynchronize
-        cuGetErrorName cuGetErrorString
         cuStreamCreateWithPriority cuStreamDestroy_v2 cuStreamSynchronize cuStreamWaitEvent
         cuStreamBeginCapture_v2 cuStreamEndCapture
         cuGraphInstantiateWithFlags cuGraphLaunch cuGraphDestroy cuGraphExecDestroy
         cuEventCreate cuEventDestroy_v2 cuEventRecord cuEventQuery cuEventSynchronize cuEventElapsedTime
         cuMemAlloc_v2 cuMemFree_v2 cuMemGetInfo_v2 cuMemHostAlloc cuMemFreeHost
-        cuMemcpyHtoDAsync_v2 cuMemcpyDtoHAsync_v2 cuMemcpyDtoDAsync_v2 cuMemsetD8Async
+        cuMemcpyHtoDAsync_v2 cuMemcpyDtoH_v2 cuMemcpyDtoDAsync_v2 cuMemsetD8Async
         cuModuleLoadData cuModuleUnload cuModuleGetFunction cuLaunchKernel
     }
     /// The run-time compiler.

@@ -60,15 +60,6 @@ impl<const N: usize> Walk<N> {
         }
         Ok(walk)
     }
-
-    /// The step of operand `k` from one element of the walk to the next, where it has only one axis.
-    pub fn flat(&self, k: usize) -> Option<i64> {
-        match self.rank {
-            0 => Some(0),
-            1 => Some(self.steps[k][0]),
-            _ => None,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -81,7 +72,7 @@ mod tests {
         let dims = [2, 3, 4, 5];
         let nhwc = Layout::dense(&dims, Format::ChannelsLast);
         let walk = Walk::new("test", &nhwc, [&nhwc]).unwrap();
-        assert_eq!((walk.rank, walk.dims[0], walk.flat(0)), (1, 120, Some(1)));
+        assert_eq!((walk.rank, walk.dims[0], walk.steps[0][0]), (1, 120, 1));
         // One value per channel: pixels join, channels stay.
         let channel = Layout::contiguous(&[3, 1, 1]).broadcast_to(&dims);
         let walk = Walk::new("test", &nhwc, [&nhwc, &channel]).unwrap();

@@ -29,27 +29,23 @@ impl Stream {
         self.context().check("cuMemcpyHtoDAsync_v2", status, "copying to the device")
     }
 
-    /// Copies bytes of `from`, starting at byte `start`, to the host, and waits for them.
+    /// Waits for the stream, then copies bytes of `from`, starting at byte `start`, to the host.
     ///
     /// # Errors
     /// Where the device fails, now or in work before.
     pub fn download(&self, from: &Memory, start: usize, bytes: &mut [u8]) -> Result<()> {
         assert!(start + bytes.len() <= from.bytes(), "download of {} bytes from {start}", bytes.len());
+        self.synchronize()?;
         if bytes.is_empty() {
-            return self.synchronize();
+            return Ok(());
         }
-        self.context().enter()?;
         let driver = self.context().libs.driver();
         let source = from.address() + start as u64;
-        // SAFETY: both sides hold that many bytes, and `bytes` is borrowed until the copy is done below.
-        let status = unsafe {
-            call!(
-                driver,
-                sys::cuMemcpyDtoHAsync_v2(bytes.as_mut_ptr().cast(), source, bytes.len(), self.raw())
-            )
-        };
-        self.context().check("cuMemcpyDtoHAsync_v2", status, "copying to the host")?;
-        self.synchronize()
+        // SAFETY: both sides hold that many bytes. This copy is done when the call returns, whatever it returns: one put on
+        // the stream could still write into `bytes` after an error let go of them.
+        let status =
+            unsafe { call!(driver, sys::cuMemcpyDtoH_v2(bytes.as_mut_ptr().cast(), source, bytes.len())) };
+        self.context().check("cuMemcpyDtoH_v2", status, "copying to the host")
     }
 
     /// Copies `len` bytes from address to address.

@@ -128,8 +128,9 @@ impl Kernels {
                 "the disk cache: no {} yet",
                 file.as_ref().map_or(String::new(), |f| f.display().to_string())
             )),
-            None => tried
-                .push("the disk cache: no home folder to keep it in (DSNET_CUDA_CACHE names one)".to_owned()),
+            None => {
+                tried.push("the disk cache: no home folder to keep it in (DSNET_CACHE names one)".to_owned())
+            }
         }
         match version.and_then(|_| self.compile(source)) {
             Ok(cubin) => {

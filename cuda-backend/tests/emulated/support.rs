@@ -24,7 +24,7 @@ pub fn folder() -> &'static PathBuf {
 pub fn environment() -> Environment {
     let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("emulator-cache");
     let env = Environment::isolated("/nowhere").with("DSNET_CUDA_PATH", folder().as_os_str());
-    env.with("DSNET_CUDA_CACHE", cache.as_os_str())
+    env.with("DSNET_CACHE", cache.as_os_str())
 }
 
 /// One emulated GPU, opened for all tests of the process.

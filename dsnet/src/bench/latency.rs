@@ -2,9 +2,9 @@
 
 use nn::{Ctx, Initializer, Module};
 use serde::Serialize;
-use tensor::{DType, Ops, Tensor, ops::Distribution, rng::Key};
+use tensor::{DType, Device, Ops, Tensor, ops::Distribution, rng::Key};
 
-use super::{Memory, Timing, measure, memory};
+use super::{Memory, Timing, measure, memory, reset_memory};
 use crate::{Result, compile, compile::Wanted, model, model::DsNet, summary, train::Size};
 
 /// The result of [`inference`].
@@ -22,6 +22,8 @@ pub struct Inference {
     pub batch: usize,
     /// Threads.
     pub threads: usize,
+    /// Where it was computed.
+    pub device: String,
     /// Times of a run.
     #[serde(flatten)]
     pub timing: Timing,
@@ -62,7 +64,7 @@ pub(super) fn noise(batch: usize, size: Size) -> Result<Tensor> {
     Ok(Tensor::random(normal, &dims, DType::F32, Key::new(1, 1))?.permute(&[0, 3, 1, 2])?)
 }
 
-/// Times `iters` forward passes of a freshly initialised model over noise, sides rounded up to multiples of 8.
+/// Times `iters` forward passes of a freshly initialised model on `device` over noise, sides rounded up to multiples of 8.
 ///
 /// # Errors
 /// Where there is no such model.
@@ -73,22 +75,29 @@ pub fn inference(
     batch: usize,
     iters: usize,
     way: Way,
+    device: &Device,
     tick: &dyn Fn(),
 ) -> Result<Inference> {
     let net = DsNet::new(&model::config(name, classes)?, &Initializer::new(0))?;
+    nn::to_device(&net, device)?;
     let padded = size.padded();
     let cost = summary::summarize(&net, padded.height, padded.width)?;
-    let images = noise(batch, padded)?;
-    tensor::cpu::reset_peak_memory();
+    let images = noise(batch, padded)?.to_device(device)?;
+    reset_memory(device)?;
     let timing = match way {
         Way::Plan(wanted) => {
             let plan = compile::compile(&net, images.dims(), wanted)?;
-            measure(iters, || Ok(plan.run(&[&images]).map(drop)?), tick)?
+            let run = || {
+                plan.run(&[&images])?;
+                Ok(device.synchronize()?)
+            };
+            measure(iters, run, tick)?
         }
         Way::Eager => {
             let run = || {
                 let ctx = Ctx::eval();
-                Ok(net.forward(&ctx.input(images.clone()), &ctx).map(drop)?)
+                net.forward(&ctx.input(images.clone()), &ctx)?;
+                Ok(device.synchronize()?)
             };
             measure(iters, run, tick)?
         }
@@ -100,11 +109,12 @@ pub fn inference(
         width: size.width,
         batch,
         threads: rayon::current_num_threads(),
+        device: device.name().into(),
         timing,
         fps: 1e3 * batch as f64 / timing.mean_ms,
         parameters: cost.parameters,
         macs: cost.macs,
         gmacs_per_second: cost.macs as f64 * batch as f64 / timing.median_ms / 1e6,
-        memory: memory(),
+        memory: memory(device)?,
     })
 }

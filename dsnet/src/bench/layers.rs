@@ -5,6 +5,7 @@ use std::time::Instant;
 use nn::Initializer;
 use serde::Serialize;
 use tensor::{
+    Device,
     cpu::simd::{Isa, peak_flops},
     graph::passes,
 };
@@ -65,13 +66,15 @@ pub fn layers(
     batch: usize,
     iters: usize,
     wanted: Wanted,
+    device: &Device,
     tick: &dyn Fn(),
 ) -> Result<Layers> {
     let net = DsNet::new(&model::config(name, classes)?, &Initializer::new(0))?;
+    nn::to_device(&net, device)?;
     let images = noise(batch, size.padded())?;
     let mut graph = trace(&net, images.dims(), wanted)?;
     passes::optimize(&mut graph)?;
-    let plan = tensor::cpu::device().plan(&graph)?;
+    let plan = device.plan(&graph)?;
     let mut best = vec![f64::INFINITY; graph.nodes.len()];
     for _ in 0..iters.max(1) {
         plan.run_timed(&[&images], &mut |i, time| best[i] = best[i].min(time.as_secs_f64()))?;

@@ -1,6 +1,9 @@
 //! How much memory the program needed.
 
 use serde::{Deserialize, Serialize};
+use tensor::Device;
+
+use crate::{Result, device::gpu};
 
 /// Highest use of memory, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,11 +14,30 @@ pub struct Memory {
     pub peak_process_bytes: Option<usize>,
 }
 
-/// The highest use so far.
-pub fn memory() -> Memory {
+/// Lets the highest use by tensors on `device` be found anew.
+///
+/// # Errors
+/// Where the device fails.
+pub fn reset_memory(device: &Device) -> Result<()> {
+    tensor::cpu::reset_peak_memory();
+    if let Some(gpu) = gpu(device)? {
+        gpu.reset_peak_memory();
+    }
+    Ok(())
+}
+
+/// The highest use so far, by tensors on `device`.
+///
+/// # Errors
+/// Where the device fails.
+pub fn memory(device: &Device) -> Result<Memory> {
     let status = std::fs::read_to_string("/proc/self/status").ok();
     let peak_process_bytes = status.as_deref().and_then(|text| kilobytes(text, "VmHWM:")).map(|kb| kb * 1024);
-    Memory { peak_tensor_bytes: tensor::cpu::memory_stats().peak, peak_process_bytes }
+    let peak_tensor_bytes = match gpu(device)? {
+        Some(gpu) => gpu.memory().peak,
+        None => tensor::cpu::memory_stats().peak,
+    };
+    Ok(Memory { peak_tensor_bytes, peak_process_bytes })
 }
 
 /// The number in the line that starts with `key`.

@@ -15,7 +15,7 @@ pub use data::{DataBench, Delivery, Stage, data, total};
 pub use latency::{Inference, Way, inference};
 pub use layers::{LayerTime, Layers, layers};
 pub(crate) use memory::kilobytes;
-pub use memory::{Memory, memory};
+pub use memory::{Memory, memory, reset_memory};
 pub use operations::{OperationTime, Operations, operations};
 pub use training::{TrainingStep, training};
 

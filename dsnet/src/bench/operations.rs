@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use serde::Serialize;
-use tensor::profile::profile;
+use tensor::{Device, profile::profile};
 
 use super::training::Pupil;
 use crate::{Result, train::Size};
@@ -50,9 +50,10 @@ pub fn operations(
     size: Size,
     batch: usize,
     iters: usize,
+    device: &Device,
     tick: &dyn Fn(),
 ) -> Result<Operations> {
-    let mut pupil = Pupil::new(name, classes, size, batch)?;
+    let mut pupil = Pupil::new(name, classes, size, batch, device)?;
     pupil.step()?;
     let mut seconds = 0.0;
     let mut rows = BTreeMap::new();

@@ -1,9 +1,9 @@
 //! Time and memory of one training step.
 
 use serde::Serialize;
-use tensor::{Tensor, rng::Key};
+use tensor::{Device, Tensor, rng::Key};
 
-use super::{Memory, Timing, latency::noise, measure, memory};
+use super::{Memory, Timing, latency::noise, measure, memory, reset_memory};
 use crate::{
     Error, Result, model,
     train::{Learner, OptimizerKind, Size},
@@ -24,6 +24,8 @@ pub struct TrainingStep {
     pub batch: usize,
     /// Threads.
     pub threads: usize,
+    /// Where it was computed.
+    pub device: String,
     /// Times of a step.
     #[serde(flatten)]
     pub timing: Timing,
@@ -47,7 +49,7 @@ impl Pupil {
     ///
     /// # Errors
     /// Where there is no such model, or the size is no multiple of 8.
-    pub(super) fn new(name: &str, classes: usize, size: Size, batch: usize) -> Result<Self> {
+    pub(super) fn new(name: &str, classes: usize, size: Size, batch: usize, device: &Device) -> Result<Self> {
         if !size.height.is_multiple_of(8) || !size.width.is_multiple_of(8) {
             return Err(Error::usage(format!("training wants multiples of 8, not {size} (height x width)")));
         }
@@ -57,11 +59,12 @@ impl Pupil {
         let sum: f64 = tail.iter().sum();
         let frequencies: Vec<f64> = tail.iter().map(|f| f / sum).collect();
         let loss = "owfl+sel".parse()?;
-        let learner = Learner::with(&shape, loss, &frequencies, OptimizerKind::Adam, 1e-4, 0)?;
-        let images = noise(batch, size)?;
+        let mut learner = Learner::with(&shape, loss, &frequencies, OptimizerKind::Adam, 1e-4, 0)?;
+        learner.move_to(device)?;
+        let images = noise(batch, size)?.to_device(device)?;
         let pixels = batch * size.height * size.width;
         let labels = (0..pixels).map(|i| (i / 97 % classes) as u8).collect();
-        let labels = Tensor::from_vec(labels, &[batch, size.height, size.width])?;
+        let labels = Tensor::from_vec(labels, &[batch, size.height, size.width])?.to_device(device)?;
         Ok(Self { learner, images, labels, steps: 0 })
     }
 
@@ -69,11 +72,11 @@ impl Pupil {
     pub(super) fn step(&mut self) -> Result<()> {
         self.steps += 1;
         self.learner.step(&self.images, &self.labels, Key::new(0, self.steps), 1.0)?;
-        Ok(())
+        Ok(self.images.device().synchronize()?)
     }
 }
 
-/// Times `iters` training steps (forward with the head, OWFL + SEL, backward, Adam) over noise.
+/// Times `iters` training steps (forward with the head, OWFL + SEL, backward, Adam) on `device` over noise.
 ///
 /// # Errors
 /// Where there is no such model, or the size is no multiple of 8.
@@ -83,10 +86,11 @@ pub fn training(
     size: Size,
     batch: usize,
     iters: usize,
+    device: &Device,
     tick: &dyn Fn(),
 ) -> Result<TrainingStep> {
-    let mut pupil = Pupil::new(name, classes, size, batch)?;
-    tensor::cpu::reset_peak_memory();
+    let mut pupil = Pupil::new(name, classes, size, batch, device)?;
+    reset_memory(device)?;
     let timing = measure(iters, || pupil.step(), tick)?;
     Ok(TrainingStep {
         model: name.into(),
@@ -95,8 +99,9 @@ pub fn training(
         width: size.width,
         batch,
         threads: rayon::current_num_threads(),
+        device: device.name().into(),
         timing,
         images_per_second: 1e3 * batch as f64 / timing.median_ms,
-        memory: memory(),
+        memory: memory(device)?,
     })
 }

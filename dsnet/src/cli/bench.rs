@@ -9,6 +9,7 @@ use crate::{
     Error, Result,
     bench::{self, Way},
     compile::Wanted,
+    device::DeviceArgs,
     train::{Size, size_pair},
     ui::{Align, Progress, Table, bytes, thousands},
 };
@@ -50,6 +51,8 @@ pub struct BenchArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
     threads: ThreadArgs,
 }
 
@@ -80,6 +83,7 @@ impl BenchArgs {
             return Err(Error::usage("batch, classes and iters must be at least 1"));
         }
         self.threads.apply()?;
+        let device = self.device.open()?;
         let runs: Vec<(&String, Size)> =
             self.model.iter().flat_map(|m| sizes.iter().map(move |&s| (m, s))).collect();
         let progress = Progress::new("measuring", "runs", (runs.len() * iters) as u64);
@@ -87,21 +91,23 @@ impl BenchArgs {
         if self.train && self.layers {
             let all: Vec<_> = runs
                 .into_iter()
-                .map(|(model, size)| bench::operations(model, classes, size, batch, iters, &tick))
+                .map(|(model, size)| bench::operations(model, classes, size, batch, iters, &device, &tick))
                 .collect::<Result<_>>()?;
             progress.finish();
             if self.json { print_json(&all) } else { show_operations(&all) }
         } else if self.train {
             let all: Vec<_> = runs
                 .into_iter()
-                .map(|(model, size)| bench::training(model, classes, size, batch, iters, &tick))
+                .map(|(model, size)| bench::training(model, classes, size, batch, iters, &device, &tick))
                 .collect::<Result<_>>()?;
             progress.finish();
             if self.json { print_json(&all) } else { show_training(&all) }
         } else if self.layers {
             let all: Vec<_> = runs
                 .into_iter()
-                .map(|(model, size)| bench::layers(model, classes, size, batch, iters, self.wanted(), &tick))
+                .map(|(model, size)| {
+                    bench::layers(model, classes, size, batch, iters, self.wanted(), &device, &tick)
+                })
                 .collect::<Result<_>>()?;
             progress.finish();
             if self.json { print_json(&all) } else { show_layers(&all) }
@@ -109,7 +115,9 @@ impl BenchArgs {
             let way = if self.eager { Way::Eager } else { Way::Plan(self.wanted()) };
             let all: Vec<_> = runs
                 .into_iter()
-                .map(|(model, size)| bench::inference(model, classes, size, batch, iters, way, &tick))
+                .map(|(model, size)| {
+                    bench::inference(model, classes, size, batch, iters, way, &device, &tick)
+                })
                 .collect::<Result<_>>()?;
             progress.finish();
             if self.json { print_json(&all) } else { show_inference(&all) }
@@ -228,7 +236,7 @@ fn show_inference(all: &[bench::Inference]) -> Result<()> {
         table.row(row);
     }
     print!("{table}");
-    footer(all.first().map(|r| (r.timing.iters, r.threads)));
+    footer(all.first().map(|r| (r.timing.iters, r.threads, &*r.device)));
     Ok(())
 }
 
@@ -246,12 +254,12 @@ fn show_training(all: &[bench::TrainingStep]) -> Result<()> {
         table.row(row);
     }
     print!("{table}");
-    footer(all.first().map(|r| (r.timing.iters, r.threads)));
+    footer(all.first().map(|r| (r.timing.iters, r.threads, &*r.device)));
     Ok(())
 }
 
-fn footer(first: Option<(usize, usize)>) {
-    if let Some((iters, threads)) = first {
-        println!("\n{iters} runs, {threads} threads, CPU, f32");
+fn footer(first: Option<(usize, usize, &str)>) {
+    if let Some((iters, threads, device)) = first {
+        println!("\n{iters} runs, {threads} threads, {device}");
     }
 }

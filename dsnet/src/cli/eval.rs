@@ -11,6 +11,7 @@ use super::{DataArgs, ThreadArgs, print_json, to_json};
 use crate::{
     Error, Result,
     data::{self, Source},
+    device::DeviceArgs,
     eval::evaluate,
     metrics::Scores,
     ui::{Progress, score_table},
@@ -35,6 +36,8 @@ pub struct EvalArgs {
     #[command(flatten)]
     at: DataArgs,
     #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
     threads: ThreadArgs,
 }
 
@@ -53,7 +56,9 @@ struct Report<'a> {
 impl EvalArgs {
     pub(super) fn run(self) -> Result<()> {
         self.threads.apply()?;
+        let device = self.device.open()?;
         let trained = weights::load(&self.weights)?;
+        nn::to_device(&trained.net, &device)?;
         let source = self.data.unwrap_or(trained.info.data);
         let dataset = self.at.spec(source).open(self.split)?;
         trained.info.check_classes(dataset.classes(), &self.weights, &dataset.describe())?;

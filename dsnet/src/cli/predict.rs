@@ -11,9 +11,10 @@ use datasets::{Image, MAX_BYTES};
 use super::ThreadArgs;
 use crate::{
     Error, Result,
+    device::DeviceArgs,
     predict::{Form, Segmenter, jobs},
     ui::Progress,
-    weights,
+    weights::{self, Trained},
 };
 
 /// Options of `dsnet predict`.
@@ -46,6 +47,8 @@ pub struct PredictArgs {
     /// Write the picture with the overlay at its right, as frames of a video
     #[arg(long)]
     strip: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
     #[command(flatten)]
     threads: ThreadArgs,
 }
@@ -102,6 +105,14 @@ impl PredictArgs {
         }
     }
 
+    /// The model on the device asked for.
+    fn trained(&self) -> Result<Trained> {
+        let device = self.device.open()?;
+        let trained = weights::load(&self.weights)?;
+        nn::to_device(&trained.net, &device)?;
+        Ok(trained)
+    }
+
     /// One picture, one form, to standard output.
     fn to_output(&self, forms: &[Form]) -> Result<()> {
         let [input] = &self.inputs[..] else {
@@ -111,14 +122,14 @@ impl PredictArgs {
             return Err(Error::usage("only one form can go to standard output"));
         }
         let image = if is_dash(input) { standard_input()? } else { Image::read(input)? };
-        let trained = weights::load(&self.weights)?;
+        let trained = self.trained()?;
         let png = Segmenter::new(&trained)?.results(&image, forms)?.concat();
         let mut out = std::io::stdout().lock();
         out.write_all(&png).and_then(|()| out.flush()).map_err(|e| Error::io("write", "standard output", e))
     }
 
     fn to_folder(&self, out: &Path, forms: &[Form]) -> Result<()> {
-        let trained = weights::load(&self.weights)?;
+        let trained = self.trained()?;
         let segmenter = Segmenter::new(&trained)?;
         let jobs = jobs(&self.inputs)?;
         let progress = Progress::new("predicting", "images", jobs.len() as u64);

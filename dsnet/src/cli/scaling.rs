@@ -162,7 +162,15 @@ impl ScalingArgs {
         const ITERS: usize = 5;
         let progress = Progress::new("measuring a step", "runs", ITERS as u64);
         let tick = || progress.add(1);
-        let found = bench::training(&self.model, self.classes, self.size, self.batch, ITERS, &tick)?;
+        let found = bench::training(
+            &self.model,
+            self.classes,
+            self.size,
+            self.batch,
+            ITERS,
+            &tensor::cpu::device(),
+            &tick,
+        )?;
         progress.finish();
         // The fastest: what other programs do only adds to it.
         Ok(((found.timing.min_ms * 1e-3 / self.batch as f64).max(1e-9), "measured here"))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
-    Error, Result,
+    Error, Result, device,
     train::{RunFolder, TrainOptions, train},
 };
 
@@ -63,6 +63,8 @@ impl TrainArgs {
         } else {
             let options = given.with_defaults()?;
             let config = options.resolve()?;
+            // Opened once more when the training begins, at no cost: what can not work should leave no folder.
+            device::open_for_training(&config.device, config.precision)?;
             let source = format!("{:?}", config.data.source).to_lowercase();
             let name = format!("{source}-{}", config.model);
             (RunFolder::create(out.as_deref(), &name, &options)?, options)

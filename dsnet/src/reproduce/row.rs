@@ -120,7 +120,10 @@ pub(super) fn make(row: &Row, request: &Request) -> Result<Measured> {
     for &size in &row.sizes {
         let progress = Progress::new(format!("measuring {model}"), "runs", request.iters as u64);
         let way = Way::Plan(Wanted::Labels);
-        let inference = bench::inference(model, classes, size, 1, request.iters, way, &|| progress.add(1))?;
+        let inference =
+            bench::inference(model, classes, size, 1, request.iters, way, &tensor::cpu::device(), &|| {
+                progress.add(1)
+            })?;
         progress.finish();
         let Size { height, width } = size;
         found.latencies.push(Latency { width, height, mean_ms: inference.timing.mean_ms });

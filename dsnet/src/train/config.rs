@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Error, Result,
     data::{DataSpec, Labels, Source},
+    device::Precision,
     infer::STRIDE,
     model,
 };
@@ -61,6 +62,10 @@ pub struct TrainConfig {
     pub clip: Option<f64>,
     /// Seed of everything random.
     pub seed: u64,
+    /// Where to compute, as `--device` names it.
+    pub device: String,
+    /// In which type products are computed.
+    pub precision: Precision,
     /// Ranks that share each batch.
     pub ranks: usize,
     /// Seconds without a sign of life after which a rank is taken to hang.
@@ -138,6 +143,8 @@ impl TrainOptions {
             ema: Some(0.0),
             clip: Some(0.0),
             seed: Some(0),
+            device: Some("cpu".into()),
+            precision: Some(Precision::F32),
             ranks: Some(1),
             rank_timeout: Some(30.0),
             save_every: Some(50),
@@ -194,6 +201,8 @@ impl TrainOptions {
             ema: Some(get!(ema)).filter(|&e| e != 0.0),
             clip: Some(get!(clip)).filter(|&c| c != 0.0),
             seed,
+            device: get!(device),
+            precision: get!(precision),
             ranks: get!(ranks),
             rank_timeout: get!(rank_timeout),
             save_every: get!(save_every),

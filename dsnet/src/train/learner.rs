@@ -9,7 +9,7 @@ use nn::{
     optim::{self, Adam, AdamW, Ema, Optimizer, Sgd},
     parallel::{self, BUCKET_BYTES},
 };
-use tensor::{Ops, Tensor, rng::Key};
+use tensor::{Device, Ops, Tensor, rng::Key};
 
 use super::{OptimizerKind, Phases, TrainConfig, guard};
 use crate::{
@@ -33,6 +33,8 @@ pub struct Learner {
     pub clip: Option<f64>,
     /// Who takes each step together: this learner sees its share of a batch.
     pub ranks: Arc<dyn Collective>,
+    /// Where it computes: see [`Learner::move_to`].
+    pub(super) device: Device,
     /// Where the time of the last step went; the batch was there already.
     pub phases: Phases,
 }
@@ -118,9 +120,21 @@ impl Learner {
             optimizer: optimizer(kind, lr, 0.0),
             average: None,
             clip: None,
+            device: tensor::cpu::device(),
             phases: Phases::default(),
             ranks: Arc::new(Solo),
         })
+    }
+
+    /// Moves the model and what the optimiser keeps to `device`, where all further steps are computed.
+    ///
+    /// # Errors
+    /// Where a device fails or its memory is full.
+    pub fn move_to(&mut self, device: &Device) -> Result<()> {
+        nn::to_device(&self.model, device)?;
+        self.optimizer.to_device(device)?;
+        self.device = device.clone();
+        Ok(())
     }
 
     /// One step on normalised images `[N, 3, H, W]` and labels `[N, H, W]`: moves the weights, at the base rate times
@@ -147,6 +161,7 @@ impl Learner {
 
     fn try_step(&mut self, images: &Tensor, labels: &Tensor, key: Key, factor: f64) -> Result<StepLoss> {
         let start = Instant::now();
+        let (images, labels) = (&images.to_device(&self.device)?, &labels.to_device(&self.device)?);
         let ctx = Ctx::train(key).across(self.ranks.clone());
         let (logits, head) = self.model.forward_train(&ctx.input(images.clone()), &ctx)?;
         let value = self.criterion.forward_across(&logits, head.as_ref(), labels, &*self.ranks)?;

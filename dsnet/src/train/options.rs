@@ -145,6 +145,12 @@ options! {
     /// Threads that compute; results do not depend on it [default: all cores]
     #[arg(long, value_name = "N", help_heading = "Training")]
     threads: usize,
+    /// Where to compute: cpu, cuda, or cuda:N for the N-th GPU [default: cpu]
+    #[arg(long, value_name = "NAME", help_heading = "Training")]
+    device: String,
+    /// f32, or tf32 on a GPU [default: f32]
+    #[arg(long, value_enum, help_heading = "Training")]
+    precision: crate::device::Precision,
     /// Ranks that share each batch, with their part of the threads each; docs/parallel.md [default: 1]
     #[arg(long, value_name = "N", help_heading = "Training")]
     ranks: usize,

@@ -13,7 +13,7 @@ use super::{
     rescue::rescue,
 };
 use crate::{
-    Error, Result,
+    Error, Result, device,
     metrics::{Confusion, Scores},
     model::{self, DsNet},
     spare, stop,
@@ -106,6 +106,7 @@ impl<'a> Run<'a> {
                 Ema::begin(&average.model, &learner.model)?;
             }
         }
+        learner.move_to(&device::open_for_training(&config.device, config.precision)?)?;
         let lead = Lead::new(ranks);
         lead.begin(&mut learner, saved.at)?;
         let log = Log::open(folder, saved.step, saved.at)?;

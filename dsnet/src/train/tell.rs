@@ -84,7 +84,7 @@ impl Run<'_> {
             let panel = prediction.shrunk(EVENT_WIDTH)?.panel(self.val.classes())?;
             self.log.image(step, "val/sample", &panel)?;
         }
-        let memory = Some(bench::memory());
+        let memory = Some(bench::memory(&nn::device(&self.learner.model))?);
         tensor::cpu::reset_peak_memory();
         let val_seconds = found.as_ref().map(|found| found.seconds);
         let (val, confusion) = found.map(|found| (found.scores, found.confusion)).unzip();

@@ -1,6 +1,8 @@
 //! The program as a user meets it: run from the outside, judged by exit code, output and files.
 
 #[cfg(unix)]
+mod cuda;
+#[cfg(unix)]
 mod faults;
 #[cfg(unix)]
 mod kills;

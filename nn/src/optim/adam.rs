@@ -1,10 +1,10 @@
 //! Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019), as PyTorch computes them.
 
-use tensor::{Element, Tensor};
+use tensor::{Element, Ops, Tensor};
 
 use super::{
     Hyper, Rule,
-    pass::{Real, zip},
+    pass::{Real, on_cpu, zip},
     rule::dispatch,
 };
 use crate::Result;
@@ -40,6 +40,9 @@ impl Adam {
         decoupled: bool,
         [p, g, m, v]: [&Tensor; 4],
     ) -> Result<(Tensor, Vec<Tensor>)> {
+        if !on_cpu(p) {
+            return self.run_elsewhere(hyper, decoupled, [p, g, m, v]);
+        }
         let Hyper { rate, weight_decay, step } = hyper;
         let t = i32::try_from(step).unwrap_or(i32::MAX);
         let correct = self.betas.map(|beta| 1.0 - beta.powi(t));
@@ -57,6 +60,29 @@ impl Adam {
             [p - size * m / (v.sqrt() / root + eps), m, v]
         })?;
         Ok((p, vec![m, v]))
+    }
+
+    /// The same in operations of the device where the parameter is.
+    fn run_elsewhere(
+        &self,
+        hyper: Hyper,
+        decoupled: bool,
+        [p, g, m, v]: [&Tensor; 4],
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        let Hyper { rate, weight_decay, step } = hyper;
+        let t = i32::try_from(step).unwrap_or(i32::MAX);
+        let [b1, b2] = self.betas;
+        let (size, root) = (rate / (1.0 - b1.powi(t)), (1.0 - b2.powi(t)).sqrt());
+        let g = g.to_device(&p.device())?;
+        let (p, g) = match (decoupled, weight_decay == 0.0) {
+            (_, true) => (p.clone(), g),
+            (true, false) => (p.mul_scalar(1.0 - rate * weight_decay)?, g),
+            (false, false) => (p.clone(), g.add(&p.mul_scalar(weight_decay)?)?),
+        };
+        let m = m.mul_scalar(b1)?.add(&g.mul_scalar(1.0 - b1)?)?;
+        let v = v.mul_scalar(b2)?.add(&g.mul_scalar(1.0 - b2)?.mul(&g)?)?;
+        let below = v.sqrt()?.mul_scalar(1.0 / root)?.add_scalar(self.eps)?;
+        Ok((p.sub(&m.mul_scalar(size)?.div(&below)?)?, vec![m, v]))
     }
 
     fn dispatched(

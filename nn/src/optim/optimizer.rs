@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tensor::Tensor;
+use tensor::{Device, Tensor};
 
 use super::{Gradient, Group, Hyper, Rule};
 use crate::{Error, Result};
@@ -94,6 +94,17 @@ impl Optimizer {
     /// The state of each parameter that was updated, by name.
     pub fn state(&self) -> &BTreeMap<String, State> {
         &self.state
+    }
+
+    /// Moves the state to `device`, as the parameters were.
+    ///
+    /// # Errors
+    /// Where a device fails or its memory is full.
+    pub fn to_device(&mut self, device: &Device) -> Result<()> {
+        for slot in self.state.values_mut().flat_map(|s| &mut s.slots) {
+            *slot = slot.to_device(device)?;
+        }
+        Ok(())
     }
 
     /// Replaces the state, as from a checkpoint.

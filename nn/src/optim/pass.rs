@@ -16,6 +16,11 @@ pub(super) trait Real: Float + Element {}
 impl Real for f32 {}
 impl Real for f64 {}
 
+/// Whether a tensor is in host memory, where updates are one pass.
+pub(super) fn on_cpu(t: &Tensor) -> bool {
+    t.buffer().as_any().is::<CpuBuffer>()
+}
+
 /// `t`, row-major, in host memory; a cheap clone where it is that already.
 pub(super) fn on_host(t: &Tensor) -> Result<Tensor> {
     Ok(t.to_format(Format::Contiguous)?.to_device(&cpu::device())?)

@@ -1,10 +1,10 @@
 //! Stochastic gradient descent.
 
-use tensor::{Element, Tensor};
+use tensor::{Element, Ops, Tensor};
 
 use super::{
     Hyper, Rule,
-    pass::{Real, zip},
+    pass::{Real, on_cpu, zip},
     rule::dispatch,
 };
 use crate::Result;
@@ -37,6 +37,9 @@ impl Sgd {
         g: &Tensor,
         slots: &[Tensor],
     ) -> Result<(Tensor, Vec<Tensor>)> {
+        if !on_cpu(p) {
+            return self.run_elsewhere(hyper, p, g, slots);
+        }
         let [rate, decay, mu] = [hyper.rate, hyper.weight_decay, self.momentum].map(<T as Element>::from_f64);
         let Some(buffer) = slots.first() else {
             let [p] = zip::<T, 2, 1>([p, g], |[p, g]| [p - rate * (g + decay * p)])?;
@@ -50,6 +53,24 @@ impl Sgd {
             [p - rate * step, b]
         })?;
         Ok((p, vec![b]))
+    }
+
+    /// The same in operations of the device where the parameter is.
+    fn run_elsewhere(
+        &self,
+        hyper: Hyper,
+        p: &Tensor,
+        g: &Tensor,
+        slots: &[Tensor],
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        let g = g.to_device(&p.device())?;
+        let g = if hyper.weight_decay == 0.0 { g } else { g.add(&p.mul_scalar(hyper.weight_decay)?)? };
+        let Some(buffer) = slots.first() else {
+            return Ok((p.sub(&g.mul_scalar(hyper.rate)?)?, vec![]));
+        };
+        let b = buffer.mul_scalar(self.momentum)?.add(&g)?;
+        let step = if self.nesterov { g.add(&b.mul_scalar(self.momentum)?)? } else { b.clone() };
+        Ok((p.sub(&step.mul_scalar(hyper.rate)?)?, vec![b]))
     }
 }
 

@@ -28,10 +28,7 @@ pub fn interpret(graph: &Graph, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
 ///
 /// # Errors
 /// Where the step fails.
-pub fn interpret_step(
-    step: &Step,
-    get: impl Fn(ValueId) -> Result<Tensor>,
-) -> Result<Outputs<Tensor>> {
+pub fn interpret_step(step: &Step, get: impl Fn(ValueId) -> Result<Tensor>) -> Result<Outputs<Tensor>> {
     Ok(match step {
         Step::Op { op, ins } => {
             let ins = ins.iter().map(|&id| get(id)).collect::<Result<Vec<_>>>()?;

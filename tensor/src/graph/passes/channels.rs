@@ -247,7 +247,7 @@ impl Dissolve<'_> {
         let mut dims = vec![1; constant.dims().len()];
         dims[axis] = order.len();
         let index: Vec<i64> = order.iter().map(|&i| i as i64).collect();
-        let index = Tensor::from_vec(index, &dims)?;
+        let index = Tensor::from_vec(index, &dims)?.to_device(&Tensor::device(constant))?;
         let mut wanted = constant.dims().to_vec();
         wanted[axis] = order.len();
         let reordered = crate::Ops::gather(constant, axis, &crate::Ops::broadcast_to(&index, &wanted)?)?;

@@ -46,6 +46,7 @@ fn learner(setting: Setting, ranks: Arc<dyn Collective>) -> Result<Learner> {
         model,
         criterion: loss.build(&[0.5, 0.3, 0.15, 0.049, 0.001])?,
         optimizer: optimizer.weight_decay(1e-3),
+        device: tensor::cpu::device(),
         clip: setting.clip,
         ranks,
         phases: Default::default(),

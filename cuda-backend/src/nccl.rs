@@ -1,0 +1,214 @@
+//! Sums and messages among GPUs, by NCCL, on a stream of their own beside the computation.
+//!
+//! A [`Communicator`] is one rank: one GPU, driven by one thread. Calls return at once; the sum is ready for the work that the
+//! compute stream is given after [`Pending::wait`].
+
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+
+use cudarc::nccl::sys::{self, ncclDataType_t as Data};
+use tensor::{DType, Format, Tensor};
+
+use crate::backend::CudaBackend;
+use crate::catalog::Library;
+use crate::error::{Error, Result};
+use crate::ffi::abi::call;
+use crate::ops::{Run, address};
+use crate::runtime::{Event, Priority, Stream};
+
+/// What ranks share to find each other: made by one, handed to all.
+#[derive(Debug, Clone, Copy)]
+pub struct Id(sys::ncclUniqueId);
+
+impl Id {
+    /// A new group's id.
+    ///
+    /// # Errors
+    /// No NCCL, or it finds no network interface.
+    pub fn new(gpu: &CudaBackend) -> Result<Self> {
+        let libs = &gpu.context().libs;
+        // SAFETY: plain bytes.
+        let mut id: sys::ncclUniqueId = unsafe { std::mem::zeroed() };
+        // SAFETY: writes one id.
+        let status = unsafe { call!(libs.nccl()?, sys::ncclGetUniqueId(&mut id)) };
+        libs.check(Library::Nccl, "ncclGetUniqueId", status, "beginning a group of GPUs")?;
+        Ok(Self(id))
+    }
+}
+
+/// One rank of a group of GPUs.
+#[derive(Debug)]
+pub struct Communicator {
+    gpu: Arc<CudaBackend>,
+    stream: Arc<Stream>,
+    raw: sys::ncclComm_t,
+    rank: usize,
+    world: usize,
+}
+
+// SAFETY: NCCL takes a communicator from any thread, one at a time; `&self` calls only put work on one stream, which the
+// owner of a rank does in the order that all ranks keep.
+unsafe impl Send for Communicator {}
+// SAFETY: as above.
+unsafe impl Sync for Communicator {}
+
+impl Communicator {
+    /// Joins the group of `id` as `rank` of `world`. Returns when all ranks have come.
+    ///
+    /// # Errors
+    /// No NCCL, or a rank that does not come.
+    pub fn new(gpu: &Arc<CudaBackend>, id: Id, rank: usize, world: usize) -> Result<Self> {
+        let context = gpu.context();
+        let stream = Stream::new(context, Priority::High)?;
+        let mut raw = std::ptr::null_mut();
+        context.enter()?;
+        // SAFETY: writes one handle, destroyed on drop.
+        let status = unsafe {
+            call!(context.libs.nccl()?, sys::ncclCommInitRank(&mut raw, world as c_int, id.0, rank as c_int))
+        };
+        let what = format!("joining {world} GPUs as rank {rank}");
+        context.libs.check(Library::Nccl, "ncclCommInitRank", status, &what)?;
+        Ok(Self { gpu: gpu.clone(), stream, raw, rank, world })
+    }
+
+    /// Which rank this is.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// Number of ranks.
+    pub fn world(&self) -> usize {
+        self.world
+    }
+
+    /// Begins to sum `value` over the ranks.
+    ///
+    /// # Errors
+    /// A type that NCCL does not sum, or a rank that was lost.
+    pub fn all_reduce(&self, value: &Tensor) -> Result<Pending> {
+        self.start("all_reduce", value, |from, to, count, data, stream| {
+            let sum = sys::ncclRedOp_t::ncclSum;
+            // SAFETY: both sides hold `count` elements, and `Pending` keeps them until the stream is done with them.
+            let status = unsafe {
+                call!(
+                    self.gpu.context().libs.nccl()?,
+                    sys::ncclAllReduce(from, to, count, data, sum, self.raw, stream.cast())
+                )
+            };
+            Ok(("ncclAllReduce", status))
+        })
+    }
+
+    /// What the rank `root` brings as `value`; the others bring a tensor of the same dims and type.
+    ///
+    /// # Errors
+    /// As [`Communicator::all_reduce`].
+    pub fn broadcast(&self, value: &Tensor, root: usize) -> Result<Tensor> {
+        let pending = self.start("broadcast", value, |from, to, count, data, stream| {
+            // SAFETY: as above.
+            let status = unsafe {
+                call!(
+                    self.gpu.context().libs.nccl()?,
+                    sys::ncclBroadcast(from, to, count, data, root as c_int, self.raw, stream.cast())
+                )
+            };
+            Ok(("ncclBroadcast", status))
+        })?;
+        pending.wait()
+    }
+
+    fn start(
+        &self,
+        what: &'static str,
+        value: &Tensor,
+        call: impl FnOnce(*const c_void, *mut c_void, usize, Data, *mut c_void) -> Result<(&'static str, c_int)>,
+    ) -> Result<Pending> {
+        let data = match value.dtype() {
+            DType::F16 => Data::ncclFloat16,
+            DType::BF16 => Data::ncclBfloat16,
+            DType::F32 => Data::ncclFloat32,
+            DType::F64 => Data::ncclFloat64,
+            DType::I64 => Data::ncclInt64,
+            DType::U8 => {
+                return Err(Error::Unsupported {
+                    op: what,
+                    what: "bytes are not summed; cast them first".to_owned(),
+                });
+            }
+        };
+        self.health()?;
+        let run = Run::new(self.gpu.exec(), &self.gpu, what);
+        let value = run.dense(value, Format::Contiguous)?;
+        let result = run.empty(value.dims(), value.dtype(), Format::Contiguous)?;
+        let compute = &self.gpu.exec().stream;
+        // What was computed before is there; and whoever had the result's memory before is done with it.
+        self.stream.wait(&Event::record(compute)?)?;
+        self.gpu.context().enter()?;
+        let (from, to) = (address(&value)? as *const c_void, address(&result)? as *mut c_void);
+        let (name, status) = call(from, to, value.len(), data, self.stream.raw().cast())?;
+        self.gpu.context().libs.check(Library::Nccl, name, status, what)?;
+        let done = Event::record(&self.stream)?;
+        Ok(Pending { compute: compute.clone(), done, _value: value, result })
+    }
+
+    /// Fails where a rank was lost since the last call.
+    fn health(&self) -> Result<()> {
+        let mut status = 0_i32;
+        let libs = &self.gpu.context().libs;
+        // SAFETY: writes one status of four bytes.
+        let asked =
+            unsafe { call!(libs.nccl()?, sys::ncclCommGetAsyncError(self.raw, (&raw mut status).cast())) };
+        libs.check(Library::Nccl, "ncclCommGetAsyncError", asked, "asking after the other GPUs")?;
+        libs.check(Library::Nccl, "a collective call", status, "a rank was lost")
+    }
+
+    /// Ends the group for all ranks: calls under way fail instead of waiting for this rank.
+    pub fn abort(mut self) {
+        let raw = std::mem::replace(&mut self.raw, std::ptr::null_mut());
+        let _ = self.gpu.context().enter();
+        if let Ok(table) = self.gpu.context().libs.nccl() {
+            // SAFETY: made in `new`; not used again.
+            unsafe { call!(table, sys::ncclCommAbort(raw)) };
+        }
+    }
+}
+
+impl Drop for Communicator {
+    fn drop(&mut self) {
+        if self.raw.is_null() {
+            return;
+        }
+        let _ = self.stream.synchronize();
+        if let Ok(table) = self.gpu.context().libs.nccl() {
+            // SAFETY: made in `new`.
+            unsafe { call!(table, sys::ncclCommDestroy(self.raw)) };
+        }
+    }
+}
+
+/// A sum under way.
+#[derive(Debug)]
+pub struct Pending {
+    compute: Arc<Stream>,
+    done: Event,
+    _value: Tensor,
+    result: Tensor,
+}
+
+impl Pending {
+    /// Lets later work of the compute stream wait for the sum, and returns it.
+    ///
+    /// # Errors
+    /// Where the driver refuses.
+    pub fn wait(self) -> Result<Tensor> {
+        self.compute.wait(&self.done)?;
+        Ok(self.result.clone())
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // The memory goes back to the compute stream's pool, whose next user must not come before the sum is done.
+        let _ = self.compute.wait(&self.done);
+    }
+}

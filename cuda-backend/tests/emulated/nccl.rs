@@ -1,0 +1,82 @@
+//! Two GPUs, each driven by a thread, that sum and tell each other.
+
+use cuda_backend::CudaBackend;
+use cuda_backend::nccl::{Communicator, Id};
+use tensor::{DType, Device, Ops, Tensor};
+
+use crate::support::{environment, normal};
+
+/// Runs `f` as both ranks of a group, each on a GPU of its own.
+fn ranks<T: Send>(f: impl Fn(&Communicator, &Device) -> T + Sync) -> Vec<T> {
+    let id = Id::new(&CudaBackend::open(&environment(), 0).unwrap()).unwrap();
+    std::thread::scope(|scope| {
+        let each: Vec<_> = (0..2)
+            .map(|rank| {
+                let f = &f;
+                scope.spawn(move || {
+                    let gpu = CudaBackend::open(&environment(), rank).unwrap();
+                    let comm = Communicator::new(&gpu, id, rank, 2).unwrap();
+                    assert_eq!((comm.rank(), comm.world()), (rank, 2));
+                    f(&comm, &(gpu as Device))
+                })
+            })
+            .collect();
+        each.into_iter().map(|rank| rank.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn sums_are_the_same_on_every_rank() {
+    for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16] {
+        let value = |rank: usize| normal(&[3, 5], dtype, rank as u64);
+        let want = value(0).add(&value(1)).unwrap().to_f64_vec().unwrap();
+        let sums = ranks(|comm, device| {
+            let mine = value(comm.rank()).to_device(device).unwrap();
+            // Two sums under way at once, and one that nobody waits for.
+            let (first, second) = (comm.all_reduce(&mine).unwrap(), comm.all_reduce(&mine).unwrap());
+            drop(comm.all_reduce(&mine).unwrap());
+            let other = mine.exp().unwrap();
+            let (first, second) = (first.wait().unwrap(), second.wait().unwrap());
+            assert_eq!(first.to_f64_vec().unwrap(), second.to_f64_vec().unwrap());
+            assert!(other.to_f64_vec().unwrap()[0] > 0.0);
+            first.to_f64_vec().unwrap()
+        });
+        assert_eq!(sums[0], sums[1]);
+        for (s, w) in sums[0].iter().zip(&want) {
+            assert!((s - w).abs() < 1e-2, "{dtype}: {s} {w}");
+        }
+    }
+}
+
+#[test]
+fn what_one_rank_tells_the_others_hear() {
+    let heard = ranks(|comm, device| {
+        let mine = Tensor::from_vec(vec![comm.rank() as i64, 7], &[2]).unwrap().to_device(device).unwrap();
+        comm.broadcast(&mine, 1).unwrap().to_vec::<i64>().unwrap()
+    });
+    assert_eq!(heard, [[1, 7], [1, 7]]);
+}
+
+#[test]
+fn a_rank_that_ends_the_group_is_noticed() {
+    let said = std::sync::Mutex::new(Vec::new());
+    let id = Id::new(&CudaBackend::open(&environment(), 0).unwrap()).unwrap();
+    std::thread::scope(|scope| {
+        for rank in 0..2 {
+            let said = &said;
+            scope.spawn(move || {
+                // Devices that no other test uses: an error of a device stays with it.
+                let gpu = CudaBackend::open(&environment(), 2 + rank).unwrap();
+                let comm = Communicator::new(&gpu, id, rank, 2).unwrap();
+                if rank == 1 {
+                    return comm.abort();
+                }
+                // Waits for the other, who never comes.
+                let value = normal(&[4], DType::F32, 1).to_device(&(gpu.clone() as Device)).unwrap();
+                let failed = comm.all_reduce(&value).and_then(|sum| Ok(sum.wait()?.to_vec::<f32>()?));
+                said.lock().unwrap().push(failed.unwrap_err().to_string());
+            });
+        }
+    });
+    assert_eq!(said.into_inner().unwrap().len(), 1);
+}

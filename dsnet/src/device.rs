@@ -1,0 +1,130 @@
+//! Where a command computes: `--device` and `--precision`.
+
+use std::sync::Arc;
+
+use clap::Args;
+use cuda_backend::CudaBackend;
+use serde::{Deserialize, Serialize};
+use tensor::{DType, Device};
+
+use crate::{Error, Result};
+
+/// In which type products are computed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// 32-bit floats whose factors are rounded to 10 bits of fraction (GPU).
+    Tf32,
+    /// IEEE halves (GPU).
+    F16,
+    /// bfloat16 (GPU).
+    Bf16,
+}
+
+/// Options of commands that run a model.
+#[derive(Debug, Clone, Args)]
+pub struct DeviceArgs {
+    /// Where to compute: cpu, cuda, or cuda:N for the N-th GPU
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    device: String,
+    /// In which type products are computed; all but f32 want a GPU
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Precision,
+}
+
+impl DeviceArgs {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn open(&self) -> Result<Device> {
+        open(&self.device, self.precision)
+    }
+}
+
+/// Opens a device by name for running models: plans compute in `precision`.
+///
+/// # Errors
+/// No device of that name; no driver, library or GPU, with what to do; a precision that the CPU does not have.
+pub fn open(name: &str, precision: Precision) -> Result<Device> {
+    let Some(ordinal) = ordinal(name)? else {
+        if precision != Precision::F32 {
+            return Err(Error::usage(
+                "the CPU computes in f32; tf32, f16 and bf16 want a GPU (--device cuda)",
+            ));
+        }
+        return Ok(tensor::cpu::device());
+    };
+    let opened = cuda_backend::device(ordinal).and_then(|gpu| gpu.open_libraries().map(|()| gpu));
+    let gpu = opened.map_err(|e| {
+        let hint = "`dsnet doctor` says what this machine has; --device cpu works everywhere";
+        Error::message(format!("--device {name} can not be used: {e}\n  {hint}"))
+    })?;
+    gpu.set_tf32(precision == Precision::Tf32);
+    let plans = match precision {
+        Precision::F32 | Precision::Tf32 => DType::F32,
+        Precision::F16 => DType::F16,
+        Precision::Bf16 => DType::BF16,
+    };
+    gpu.set_plan_dtype(plans).map_err(|e| Error::message(e.to_string()))?;
+    Ok(gpu)
+}
+
+/// Opens a device by name for training.
+///
+/// # Errors
+/// As [`open`]; a precision in which training is not done.
+pub fn open_for_training(name: &str, precision: Precision) -> Result<Device> {
+    match precision {
+        Precision::F32 | Precision::Tf32 => open(name, precision),
+        Precision::F16 | Precision::Bf16 => Err(Error::usage(
+            "training computes in f32 or tf32; f16 and bf16 are for eval, predict and bench",
+        )),
+    }
+}
+
+/// The GPU behind a device, where it is one.
+///
+/// # Errors
+/// Where it can not be opened any more.
+pub(crate) fn gpu(device: &Device) -> Result<Option<Arc<CudaBackend>>> {
+    let ordinal = ordinal(device.name())?;
+    ordinal.map(|n| cuda_backend::device(n).map_err(|e| Error::message(e.to_string()))).transpose()
+}
+
+/// The number of the GPU that a name means; none for the CPU.
+fn ordinal(name: &str) -> Result<Option<usize>> {
+    let wrong = || {
+        Error::usage(format!("there is no device \"{name}\": write cpu, cuda, or cuda:1 for the second GPU"))
+    };
+    match name.split_once(':') {
+        None if name == "cpu" => Ok(None),
+        None if name == "cuda" => Ok(Some(0)),
+        Some(("cuda", list)) if list.contains(',') => Err(Error::usage(format!(
+            "--device {name}: one GPU at a time; training on several is not there yet"
+        ))),
+        Some(("cuda", number)) => number.parse().map(Some).map_err(|_| wrong()),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert_eq!(ordinal("cpu").unwrap(), None);
+        assert_eq!(ordinal("cuda").unwrap(), Some(0));
+        assert_eq!(ordinal("cuda:3").unwrap(), Some(3));
+        for wrong in ["gpu", "cuda:", "cuda:x", "cpu:1", "cuda:-1", ""] {
+            assert!(ordinal(wrong).unwrap_err().to_string().contains("there is no device"), "{wrong}");
+        }
+        assert!(ordinal("cuda:0,1").unwrap_err().to_string().contains("one GPU at a time"));
+        assert!(open("cpu", Precision::F16).unwrap_err().to_string().contains("want a GPU"));
+        assert!(open_for_training("cuda", Precision::Bf16).unwrap_err().to_string().contains("f32 or tf32"));
+    }
+}

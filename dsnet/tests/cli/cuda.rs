@@ -1,0 +1,134 @@
+//! `--device cuda` on the emulated driver of `cuda-backend/emulator`: the program's own code, no GPU.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::OnceLock,
+};
+
+use serde_json::Value;
+
+use crate::program::{TINY, command, fails, succeeds};
+
+/// The folder of the emulated libraries, built once.
+fn emulator() -> &'static PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("emulator");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../cuda-backend/emulator/build.sh");
+        let built = Command::new(script).arg(&out).output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        out
+    })
+}
+
+/// Runs the program on the emulator with more variables; its exit code, and everything it said.
+fn on_emulator(at: &Path, args: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut run = command(at, args);
+    run.env("DSNET_CUDA_PATH", emulator()).envs(variables.iter().copied());
+    let Output { status, stdout, stderr } = run.output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(!said.contains("panicked"), "{said}");
+    (status.code(), said)
+}
+
+fn works(at: &Path, args: &[&str], variables: &[(&str, &str)]) -> String {
+    let (code, said) = on_emulator(at, args, variables);
+    assert_eq!(code, Some(0), "{args:?} {variables:?}\n{said}");
+    said
+}
+
+fn refused(at: &Path, args: &[&str], variables: &[(&str, &str)]) -> String {
+    let (code, said) = on_emulator(at, args, variables);
+    assert_eq!(code, Some(1), "{args:?} {variables:?}\n{said}");
+    said
+}
+
+/// A tiny training into a folder.
+fn training<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    TINY.iter().copied().filter(|a| !a.starts_with("--out")).chain(more.iter().copied()).collect()
+}
+
+/// The losses of all steps of a run.
+fn losses(run: &Path) -> Vec<f64> {
+    let log = fs::read_to_string(run.join("log.jsonl")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["kind"] == "step").map(|line| line["loss"].as_f64().unwrap()).collect()
+}
+
+#[test]
+fn a_short_training_has_the_cpus_curve_and_goes_on_after_a_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    succeeds(at, &training(&["--out=cpu"]));
+    works(at, &training(&["--out=gpu", "--device=cuda"]), &[]);
+    let (cpu, gpu) = (losses(&at.join("cpu")), losses(&at.join("gpu")));
+    assert_eq!((cpu.len(), gpu.len()), (9, 9));
+    assert!((cpu[0] - gpu[0]).abs() < 1e-5, "one forward pass: {} and {}", cpu[0], gpu[0]);
+    for (a, b) in cpu.iter().zip(&gpu) {
+        assert!((a - b).abs() < 0.02 * a, "{cpu:?}\n{gpu:?}");
+    }
+    assert!(cpu != gpu, "sums of another order differ in their last bits: was it run on the GPU?");
+
+    // A call fails in the middle; the last checkpoint is there, and going on leads to the same weights.
+    let broken = training(&["--out=broken", "--device=cuda:0"]);
+    let said = refused(at, &broken, &[("EMULATED_FAIL", "24000:719")]);
+    assert!(said.contains("failed with code 719") && said.contains("unspecified launch failure"), "{said}");
+    assert!(said.contains("--resume"), "{said}");
+    assert!(losses(&at.join("broken")).len() < 9, "it failed before the end");
+    works(at, &["train", "--resume", "--out=broken"], &[]);
+    let weights = |run: &str| fs::read(at.join(run).join("last.safetensors")).unwrap();
+    assert!(weights("gpu") == weights("broken"), "the same to the bit");
+
+    let eval = |more: &[&str]| {
+        let args =
+            ["eval", "--weights=gpu/last.safetensors", "--val-images=2", "--scene-size=32x64", "--json=-"];
+        let args: Vec<&str> = args.into_iter().chain(more.iter().copied()).collect();
+        serde_json::from_str::<Value>(&works(at, &args, &[])).unwrap()["pixel_accuracy"].as_f64().unwrap()
+    };
+    let accuracy = eval(&[]);
+    for precision in ["f32", "tf32", "f16", "bf16"] {
+        let found = eval(&["--device=cuda", "--precision", precision]);
+        assert!((found - accuracy).abs() < 0.02, "{precision}: {found}, on the CPU {accuracy}");
+    }
+    works(
+        at,
+        &["predict", "--weights=gpu/last.safetensors", "gpu/samples", "--out=out", "--device=cuda"],
+        &[],
+    );
+    assert!(fs::read_dir(at.join("out")).unwrap().count() > 0);
+    let bench = ["bench", "--model=dsnet-tiny", "--size=64x32", "--iters=1", "--device=cuda", "--json"];
+    let bench: Value = serde_json::from_str(&works(at, &bench, &[])).unwrap();
+    assert_eq!(bench[0]["device"], "cuda:0");
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_gpu_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let bench = |device: &'static str| {
+        ["bench", "--model=dsnet-tiny", "--size=64x32", "--iters=1", "--device", device]
+    };
+    for (device, variable, part) in [
+        ("cuda", ("EMULATED_DEVICES", "0"), "shows no GPU"),
+        ("cuda", ("EMULATED_CUDA", "11040"), "is too old: it serves CUDA 11.4, and CUDA 12.0 is needed"),
+        ("cuda", ("EMULATED_FAIL", "1:803"), "of different versions: reboot"),
+        ("cuda:2", ("EMULATED_DEVICES", "2"), "there is no cuda:2: the driver shows 2 devices"),
+        ("cuda", ("EMULATED_MEMORY", "3000000"), "out of memory: "),
+    ] {
+        let said = refused(at, &bench(device), &[variable]);
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+    works(at, &bench("cuda:1"), &[("EMULATED_DEVICES", "2")]);
+    // Wrong usage, before anything is opened.
+    for (args, part) in [
+        (&["bench", "--device=gpu"][..], "there is no device \"gpu\""),
+        (&["bench", "--precision=f16"], "want a GPU"),
+        (&["train", "--device=cuda", "--precision=bf16", "--out=x"], "training computes in f32 or tf32"),
+        (&["eval", "--weights=x", "--device=cuda:0,1"], "one GPU at a time"),
+    ] {
+        let said = fails(at, 2, args);
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+}
