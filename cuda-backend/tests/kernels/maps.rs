@@ -44,16 +44,16 @@ fn pools() {
     ];
     schedules(|host| {
         for dtype in FLOATS {
-            for (kernel, stride, padding, size) in windows {
+            for ((kernel, stride, padding, size), c) in windows.into_iter().flat_map(|w| [(w, 5), (w, 8)]) {
                 let window = Window { kernel, stride, padding };
                 // Few values: ties; and a NaN.
-                let mut values = whole(&[2, 5, size[0], size[1]], 9, dtype, 1).to_f64_vec().unwrap();
+                let mut values = whole(&[2, c, size[0], size[1]], 9, dtype, 1).to_f64_vec().unwrap();
                 values[17] = f64::NAN;
-                let dims = [2, 5, size[0], size[1]];
+                let dims = [2, c, size[0], size[1]];
                 let x = Tensor::from_slice(&values, &dims).unwrap().cast(dtype).unwrap();
                 let pooled = cpu(MaxPool2d { window }, &[&x]);
                 let [oh, ow] = window.output_size(size).unwrap();
-                let sizes = [2, 5, size[0], size[1], oh, ow, kernel[0], kernel[1], stride[0], stride[1]];
+                let sizes = [2, c, size[0], size[1], oh, ow, kernel[0], kernel[1], stride[0], stride[1]];
                 let mut all = [0; 12];
                 sizes.iter().chain(&padding).zip(&mut all).for_each(|(&s, to)| *to = s as i32);
                 let (geometry, from) = (Pool(all), Memory::of(&x, NHWC));
@@ -108,7 +108,7 @@ fn resizing() {
     ];
     schedules(|host| {
         for dtype in FLOATS {
-            for (from, to) in sizes {
+            for ((from, to), c) in sizes.into_iter().flat_map(|s| [(s, 3), (s, 8)]) {
                 for (mode, align_corners) in [
                     (Interpolation::Bilinear, false),
                     (Interpolation::Bilinear, true),
@@ -120,13 +120,13 @@ fn resizing() {
                         (true, 0) => 0.0,
                         (true, last) => (from[a] - 1) as f64 / last as f64,
                     });
-                    let sizes = [2, 3, from[0], from[1], to[0], to[1]].map(|s| s as i32);
+                    let sizes = [2, c, from[0], from[1], to[0], to[1]].map(|s| s as i32);
                     let bilinear = i32::from(mode == Interpolation::Bilinear);
                     let geometry = Resize { sizes, bilinear, align_corners: align_corners.into(), scale };
                     let resize = Resize2d { mode, align_corners, size: to };
                     let (x, g) = (
-                        normal(&[2, 3, from[0], from[1]], dtype, 1),
-                        normal(&[2, 3, to[0], to[1]], dtype, 2),
+                        normal(&[2, c, from[0], from[1]], dtype, 1),
+                        normal(&[2, c, to[0], to[1]], dtype, 2),
                     );
                     let (mx, mg) = (Memory::of(&x, NHWC), Memory::of(&g, NHWC));
                     let want = &cpu(resize.clone(), &[&x])[0];
