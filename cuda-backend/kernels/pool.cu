@@ -30,27 +30,41 @@ struct Place {
     }
 };
 
-template <class T> DEVICE void max_pool(const T *RESTRICT x, T *RESTRICT y, u8 *RESTRICT index, const Pool &p, i64 n) {
-    FOR_GRID(i, n) {
-        const Place at = Place::of(i, p.c, p.oh, p.ow);
+/// N channels at once; n elements in all.
+template <class T, int N> DEVICE void max_pool(const T *RESTRICT x, T *RESTRICT y, u8 *RESTRICT index, const Pool &p, i64 n) {
+    typedef wide_t<T> W;
+    FOR_GRID(i, n / N) {
+        const Place at = Place::of(i * N, p.c, p.oh, p.ow);
         int top, bottom, left, right;
         Pool::covered(at.h, p.sh, p.ph, p.kh, p.h, top, bottom);
         Pool::covered(at.w, p.sw, p.pw, p.kw, p.w, left, right);
         const T *image = x + (i64)at.n * p.h * p.w * p.c + at.c;
-        wide_t<T> best = 0;
-        int place = -1;
+        W best[N] = {};
+        int places[N] = {};
+        bool first = true;
         for (int h = top; h < bottom; h++) {
             for (int w = left; w < right; w++) {
-                const wide_t<T> v = wide(image[((i64)h * p.w + w) * p.c]);
-                // The first, or larger, or the first NaN.
-                if (place < 0 || v > best || (v != v && best == best)) {
-                    best = v;
-                    place = (h + p.ph - at.h * p.sh) * p.kw + w + p.pw - at.w * p.sw;
+                const Pack<T, N> values = *(const Pack<T, N> *)(image + ((i64)h * p.w + w) * p.c);
+                const int place = (h + p.ph - at.h * p.sh) * p.kw + w + p.pw - at.w * p.sw;
+                UNROLL for (int k = 0; k < N; k++) {
+                    const W v = wide(values.v[k]);
+                    // The first, or larger, or the first NaN.
+                    if (first || v > best[k] || (v != v && best[k] == best[k])) {
+                        best[k] = v;
+                        places[k] = place;
+                    }
                 }
+                first = false;
             }
         }
-        y[i] = narrow<T>(best);
-        index[i] = (u8)place;
+        Pack<T, N> out;
+        Pack<u8, N> where;
+        UNROLL for (int k = 0; k < N; k++) {
+            out.v[k] = narrow<T>(best[k]);
+            where.v[k] = (u8)places[k];
+        }
+        ((Pack<T, N> *)y)[i] = out;
+        ((Pack<u8, N> *)index)[i] = where;
     }
 }
 
@@ -75,24 +89,31 @@ DEVICE void pool_gather(const T *RESTRICT x, const u8 *RESTRICT index, T *RESTRI
     }
 }
 
-template <class T>
+template <class T, int N>
 DEVICE void max_unpool(const T *RESTRICT y, const u8 *RESTRICT index, T *RESTRICT x, const Pool &p, i64 n) {
-    FOR_GRID(i, n) {
-        const Place at = Place::of(i, p.c, p.h, p.w);
+    FOR_GRID(i, n / N) {
+        const Place at = Place::of(i * N, p.c, p.h, p.w);
         int top, bottom, left, right;
         Pool::covering(at.h, p.sh, p.ph, p.kh, p.oh, top, bottom);
         Pool::covering(at.w, p.sw, p.pw, p.kw, p.ow, left, right);
-        wide_t<T> sum = 0;
+        wide_t<T> sums[N];
+        UNROLL for (int k = 0; k < N; k++) { sums[k] = 0; }
         for (int h = top; h < bottom; h++) {
             for (int w = left; w < right; w++) {
                 const i64 from = (((i64)at.n * p.oh + h) * p.ow + w) * p.c + at.c;
                 const int place = (at.h + p.ph - h * p.sh) * p.kw + at.w + p.pw - w * p.sw;
-                if (index[from] == place) {
-                    sum += wide(y[from]);
+                const Pack<u8, N> named = *(const Pack<u8, N> *)(index + from);
+                const Pack<T, N> values = *(const Pack<T, N> *)(y + from);
+                UNROLL for (int k = 0; k < N; k++) {
+                    if (named.v[k] == place) {
+                        sums[k] += wide(values.v[k]);
+                    }
                 }
             }
         }
-        x[i] = narrow<T>(sum);
+        Pack<T, N> out;
+        UNROLL for (int k = 0; k < N; k++) { out.v[k] = narrow<T>(sums[k]); }
+        ((Pack<T, N> *)x)[i] = out;
     }
 }
 
@@ -139,11 +160,23 @@ DEVICE void avg_pool_input(const T *RESTRICT g, T *RESTRICT x, const Pool &p, i6
 
 /// x, x's gradient [n, h, w, c]; y, index, g [n, oh, ow, c]; n elements of the result.
 #define POOLS(T)                                                                                                       \
-    KERNEL(max_pool_##T, const T *x, T *y, u8 *index, Pool p, i64 n) { max_pool(x, y, index, p, n); }                  \
+    KERNEL(max_pool_##T, const T *x, T *y, u8 *index, Pool p, i64 n) {                                                 \
+        if (in_packs(p.c, Lanes<T>::count, x, y) && aligned(index)) {                                                  \
+            max_pool<T, Lanes<T>::count>(x, y, index, p, n);                                                           \
+        } else {                                                                                                       \
+            max_pool<T, 1>(x, y, index, p, n);                                                                         \
+        }                                                                                                              \
+    }                                                                                                                  \
     KERNEL(pool_gather_##T, const T *x, const u8 *index, T *y, Pool p, i64 n, u64 *fault, u32 ticket) {                \
         pool_gather(x, index, y, p, n, fault, ticket);                                                                 \
     }                                                                                                                  \
-    KERNEL(max_unpool_##T, const T *y, const u8 *index, T *x, Pool p, i64 n) { max_unpool(y, index, x, p, n); }        \
+    KERNEL(max_unpool_##T, const T *y, const u8 *index, T *x, Pool p, i64 n) {                                         \
+        if (in_packs(p.c, Lanes<T>::count, x, y) && aligned(index)) {                                                  \
+            max_unpool<T, Lanes<T>::count>(y, index, x, p, n);                                                         \
+        } else {                                                                                                       \
+            max_unpool<T, 1>(y, index, x, p, n);                                                                       \
+        }                                                                                                              \
+    }                                                                                                                  \
     KERNEL(avg_pool_##T, const T *x, T *y, Pool p, i64 n, int count_padding) {                                         \
         avg_pool(x, y, p, n, count_padding);                                                                           \
     }                                                                                                                  \

@@ -180,6 +180,11 @@ template <class T> using pack_t = Pack<T, Lanes<T>::count>;
 /// Whether 16-byte accesses may start here. All of a kernel's pointers have to allow it; null does.
 DEVICE bool aligned(const void *p) { return ((u64)p & 15) == 0; }
 
+/// Whether maps of `channels` at these addresses are read and written N channels at once.
+DEVICE bool in_packs(int channels, int n, const void *x, const void *y) {
+    return channels % n == 0 && aligned(x) && aligned(y);
+}
+
 /// Axes that a walk can have; the host joins axes where memory allows it.
 #define MAX_RANK 8
 

@@ -52,59 +52,95 @@ struct Tap {
     DEVICE f64 weight(const Tap &t, int s) { return s == t.low ? 1.0 - t.part : s == t.low + 1 ? t.part : 0.0; }
 };
 
-template <class T> DEVICE void resize(const T *RESTRICT x, T *RESTRICT y, const Resize &r, i64 n) {
+/// Values of N channels, in the type computed in.
+template <class T, int N> struct Values {
+    wide_t<T> v[N];
+
+    DEVICE Values of(const T *x) {
+        const Pack<T, N> in = *(const Pack<T, N> *)x;
+        Values out;
+        UNROLL for (int k = 0; k < N; k++) { out.v[k] = wide(in.v[k]); }
+        return out;
+    }
+    DEVICE Values mix(wide_t<T> p, const Values &a, wide_t<T> q, const Values &b) {
+        Values out;
+        UNROLL for (int k = 0; k < N; k++) { out.v[k] = p * a.v[k] + q * b.v[k]; }
+        return out;
+    }
+    DEVICE void store(const Values &values, T *y) {
+        Pack<T, N> out;
+        UNROLL for (int k = 0; k < N; k++) { out.v[k] = narrow<T>(values.v[k]); }
+        *(Pack<T, N> *)y = out;
+    }
+};
+
+/// N channels at once; n elements in all.
+template <class T, int N> DEVICE void resize(const T *RESTRICT x, T *RESTRICT y, const Resize &r, i64 n) {
     typedef wide_t<T> W;
-    FOR_GRID(i, n) {
-        const u32 pixel = (u32)i / r.c, row = pixel / r.ow, image = row / r.oh;
-        const int c = (int)((u32)i - pixel * r.c);
+    typedef Values<T, N> V;
+    FOR_GRID(i, n / N) {
+        const u32 at = (u32)i * N, pixel = at / r.c, row = pixel / r.ow, image = row / r.oh;
         const Tap v = Tap::of((int)(row - image * r.oh), r.h, r.oh, r.scale_h, r);
         const Tap u = Tap::of((int)(pixel - row * r.ow), r.w, r.ow, r.scale_w, r);
-        const T *from = x + (((i64)image * r.h + v.low) * r.w + u.low) * r.c + c;
+        const T *from = x + (((i64)image * r.h + v.low) * r.w + u.low) * r.c + (at - pixel * r.c);
         const i64 down = (i64)r.w * r.c, right = r.c;
         const W v1 = (W)v.part, u1 = (W)u.part, v0 = (W)(1.0 - v.part), u0 = (W)(1.0 - u.part);
-        W value = wide(from[0]);
+        V value = V::of(from);
         if (u.part != 0.0) {
-            value = u0 * value + u1 * wide(from[right]);
+            value = V::mix(u0, value, u1, V::of(from + right));
         }
         if (v.part != 0.0) {
-            W below = wide(from[down]);
+            V below = V::of(from + down);
             if (u.part != 0.0) {
-                below = u0 * below + u1 * wide(from[down + right]);
+                below = V::mix(u0, below, u1, V::of(from + down + right));
             }
-            value = v0 * value + v1 * below;
+            value = V::mix(v0, value, v1, below);
         }
-        y[i] = narrow<T>(value);
+        V::store(value, y + at);
     }
 }
 
-template <class T> DEVICE void resize_input(const T *RESTRICT g, T *RESTRICT x, const Resize &r, i64 n) {
+template <class T, int N> DEVICE void resize_input(const T *RESTRICT g, T *RESTRICT x, const Resize &r, i64 n) {
     typedef wide_t<T> W;
-    FOR_GRID(i, n) {
-        const u32 pixel = (u32)i / r.c, row = pixel / r.w, image = row / r.h;
-        const int c = (int)((u32)i - pixel * r.c), h = (int)(row - image * r.h), w = (int)(pixel - row * r.w);
+    typedef Values<T, N> V;
+    FOR_GRID(i, n / N) {
+        const u32 at = (u32)i * N, pixel = at / r.c, row = pixel / r.w, image = row / r.h;
+        const int h = (int)(row - image * r.h), w = (int)(pixel - row * r.w);
         int top, bottom, left, right;
         Tap::users(h, r.h, r.oh, r.scale_h, r, top, bottom);
         Tap::users(w, r.w, r.ow, r.scale_w, r, left, right);
-        W sum = 0;
+        V sum = {};
         for (int oh = top; oh < bottom; oh++) {
             const W v = (W)Tap::weight(Tap::of(oh, r.h, r.oh, r.scale_h, r), h);
             if (v != 0) {
-                const T *line = g + ((i64)image * r.oh + oh) * r.ow * r.c + c;
+                const T *line = g + ((i64)image * r.oh + oh) * r.ow * r.c + (at - pixel * r.c);
                 for (int ow = left; ow < right; ow++) {
                     const W u = (W)Tap::weight(Tap::of(ow, r.w, r.ow, r.scale_w, r), w);
                     if (u != 0) {
-                        sum += u * v * wide(line[(i64)ow * r.c]);
+                        sum = V::mix(1, sum, u * v, V::of(line + (i64)ow * r.c));
                     }
                 }
             }
         }
-        x[i] = narrow<T>(sum);
+        V::store(sum, x + at);
     }
 }
 
 /// n elements of the result: y [n, oh, ow, c], or the gradient of x [n, h, w, c]. For nearest pixels `scale` is needed by
 /// the second alone, and is that of unaligned or aligned corners as above.
 #define RESIZES(T)                                                                                                     \
-    KERNEL(resize_##T, const T *x, T *y, Resize r, i64 n) { resize(x, y, r, n); }                                      \
-    KERNEL(resize_input_##T, const T *g, T *x, Resize r, i64 n) { resize_input(g, x, r, n); }
+    KERNEL(resize_##T, const T *x, T *y, Resize r, i64 n) {                                                            \
+        if (in_packs(r.c, Lanes<T>::count, x, y)) {                                                                    \
+            resize<T, Lanes<T>::count>(x, y, r, n);                                                                    \
+        } else {                                                                                                       \
+            resize<T, 1>(x, y, r, n);                                                                                  \
+        }                                                                                                              \
+    }                                                                                                                  \
+    KERNEL(resize_input_##T, const T *g, T *x, Resize r, i64 n) {                                                      \
+        if (in_packs(r.c, Lanes<T>::count, g, x)) {                                                                    \
+            resize_input<T, Lanes<T>::count>(g, x, r, n);                                                              \
+        } else {                                                                                                       \
+            resize_input<T, 1>(g, x, r, n);                                                                            \
+        }                                                                                                              \
+    }
 FOR_FLOATS(RESIZES)
