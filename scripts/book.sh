@@ -10,6 +10,10 @@ if [ "$("$mdbook" --version 2>/dev/null)" != "mdbook v$version" ]; then
     CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
         cargo install -q --locked --no-default-features --root target/mdbook "mdbook@$version"
 fi
-"$mdbook" build docs/book
+# It goes on without a file that it can not include; this does not.
+if ! said=$("$mdbook" build docs/book 2>&1) || grep -E 'ERROR|WARN' <<<"$said"; then
+    echo "$said" >&2
+    exit 1
+fi
 test -f target/book/index.html
 echo "target/book/index.html"
