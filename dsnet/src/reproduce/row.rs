@@ -73,6 +73,7 @@ fn settings(options: Option<&TrainOptions>) -> Result<String> {
         threads: None,
         workers: None,
         out: None,
+        root: None,
         cache: None,
         cache_limit: None,
         save_every: None,
@@ -150,6 +151,7 @@ fn trained(folder: &Path, options: &TrainOptions) -> Result<()> {
         }
         folder
     } else {
+        options.resolve()?.check_init()?;
         RunFolder::create(Some(folder), "", &options)?
     };
     train(&options.resolve()?, &folder)

@@ -223,6 +223,20 @@ impl TrainOptions {
 }
 
 impl TrainConfig {
+    /// Fails where the weights to begin with are not there: before a run folder is made and data looked over for minutes.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn check_init(&self) -> Result<()> {
+        let Some(path) = &self.init else { return Ok(()) };
+        std::fs::File::open(path).map(drop).map_err(|e| {
+            Error::message(format!(
+                "the weights to begin with (init), {}, can not be read: {e}; is it made by a training that is still to come?",
+                path.display()
+            ))
+        })
+    }
+
     /// How training samples become batches.
     pub fn loader_options(&self) -> LoaderOptions {
         LoaderOptions {
