@@ -90,7 +90,8 @@ fn show(found: &DataBench, need: Option<f64>) {
     }
     println!();
     for delivery in &found.delivery {
-        println!("{} loading threads deliver {:.1} samples/s", delivery.workers, delivery.samples_per_second);
+        let one = if delivery.workers == 1 { "thread delivers" } else { "threads deliver" };
+        println!("{} loading {one} {:.1} samples/s", delivery.workers, delivery.samples_per_second);
     }
     let rate = found.per_core();
     if let Some(stage) = found.bottleneck() {
@@ -101,7 +102,7 @@ fn show(found: &DataBench, need: Option<f64>) {
         );
     }
     if let Some(need) = need {
-        println!("{need} samples/s want {} loading threads with a core each", (need / rate).ceil());
+        println!("for {need} samples/s, --workers {} with a core each", (need / rate).ceil());
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{ThreadArgs, print_json};
 use crate::{
     Error, Result, bench,
+    device::{self, Precision},
     scaling::{Link, Rank, Step, Work, estimated, step},
     train::Size,
     ui::{Align, Progress, Table, bytes, duration, wrapped},
@@ -38,6 +39,9 @@ pub struct ScalingArgs {
     /// Samples of an epoch: 2975 × 8 patches of Cityscapes
     #[arg(long, value_name = "N", default_value_t = 23_800)]
     samples: usize,
+    /// Where a step is measured: cpu, cuda, or cuda:N for the N-th GPU
+    #[arg(long, value_name = "NAME", default_value = "cpu", help_heading = "A rank")]
+    device: String,
     /// Milliseconds of forward and backward for one sample [default: measured]
     #[arg(long, value_name = "MS", help_heading = "A rank", conflicts_with = "flops")]
     sample_ms: Option<f64>,
@@ -168,7 +172,7 @@ impl ScalingArgs {
             self.size,
             self.batch,
             ITERS,
-            &tensor::cpu::device(),
+            &device::open_for_training(&self.device, Precision::F32)?,
             &tick,
         )?;
         progress.finish();

@@ -63,6 +63,7 @@ impl TrainArgs {
         } else {
             let options = given.with_defaults()?;
             let config = options.resolve()?;
+            config.check_init()?;
             // Opened once more when the training begins, at no cost: what can not work should leave no folder.
             device::open_for_training(&config.device, config.precision)?;
             let source = format!("{:?}", config.data.source).to_lowercase();

@@ -59,12 +59,13 @@ pub fn printed(table: PaperTable, rows: &[(Row, Option<Measured>)], data: &str) 
 
 fn note(table: PaperTable, rows: &[(Row, Option<Measured>)], data: &str) -> String {
     let done: Vec<&Measured> = rows.iter().filter_map(|(_, found)| found.as_ref()).collect();
-    let threads = done.first().map_or(0, |f| f.threads);
+    let measured = done.iter().find(|f| !f.device.is_empty());
+    let (threads, device) = measured.map_or((0, ""), |f| (f.threads, &f.device));
     let mut epochs: Vec<usize> = done.iter().map(|f| f.epochs).collect();
     epochs.dedup();
     let epochs: Vec<String> = epochs.iter().map(usize::to_string).collect();
     let trained = format!("Ours: {data}, epochs {}, best weights by val mIoU.", epochs.join(" / "));
-    let speed = format!("Speed: CPU, {threads} threads, f32, compiled; paper: GTX 1080Ti.");
+    let speed = format!("Speed: {device}, {threads} threads, compiled; paper: GTX 1080Ti.");
     let more = rows.len() - done.len();
     let rest = if more > 0 { format!(" Rows not made yet: {more}.") } else { String::new() };
     match table {
@@ -114,6 +115,7 @@ mod tests {
             epochs: 3,
             latencies,
             threads: 2,
+            device: "CPU".into(),
         };
         let all: Vec<_> = all.into_iter().map(|row| (row, None)).collect();
         let (table, note) = printed(PaperTable::Table5, &all, "x");

@@ -10,6 +10,7 @@ use crate::{
     Error, Result,
     bench::{self, Way},
     compile::Wanted,
+    device,
     model::{self, DsNet},
     report::Record,
     train::{RunFolder, Size, TrainOptions, train},
@@ -33,7 +34,7 @@ pub struct Latency {
 /// What a finished row is found to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// How it was trained, as TOML; empty where it was not.
+    /// How it was trained, as TOML, or where it was measured.
     pub settings: String,
     /// Trainable values.
     pub parameters: usize,
@@ -47,6 +48,8 @@ pub struct Measured {
     pub latencies: Vec<Latency>,
     /// Threads that were measured with.
     pub threads: usize,
+    /// Where latencies were measured.
+    pub device: String,
 }
 
 fn file(row: &Row, out: &Path) -> PathBuf {
@@ -65,14 +68,14 @@ pub(super) fn stored(row: &Row, out: &Path) -> Result<Option<Measured>> {
     }
 }
 
-/// What decides a row's result, as text.
-fn settings(options: Option<&TrainOptions>) -> Result<String> {
-    let Some(options) = options else { return Ok(String::new()) };
+/// What decides the result of a training, as text.
+fn settings(options: &TrainOptions) -> Result<String> {
     // None of these changes it.
     let same = TrainOptions {
         threads: None,
         workers: None,
         out: None,
+        root: None,
         cache: None,
         cache_limit: None,
         save_every: None,
@@ -85,7 +88,12 @@ fn settings(options: Option<&TrainOptions>) -> Result<String> {
 /// Makes a row, or what is left of it.
 pub(super) fn make(row: &Row, request: &Request) -> Result<Measured> {
     let folder = request.out.join(&row.name);
-    let settings = settings(row.training.as_ref())?;
+    let name = request.options.device.as_deref().unwrap_or("cpu");
+    let precision = request.options.precision.unwrap_or_default();
+    let settings = match &row.training {
+        Some(options) => settings(options)?,
+        None => format!("device = {name:?}, precision = {precision:?}"),
+    };
     if let Some(before) = stored(row, &request.out)? {
         if before.settings == settings {
             return Ok(before);
@@ -102,6 +110,7 @@ pub(super) fn make(row: &Row, request: &Request) -> Result<Measured> {
         epochs: 0,
         latencies: vec![],
         threads: rayon::current_num_threads(),
+        device: String::new(),
     };
     let Some(model) = &row.model else { return Ok(found) };
     let mut classes = CLASSES;
@@ -117,13 +126,13 @@ pub(super) fn make(row: &Row, request: &Request) -> Result<Measured> {
     }
     let net = DsNet::new(&model::config(model, classes)?, &Initializer::new(0))?;
     found.parameters = parameter_count(&net);
+    let device = device::open(name, precision)?;
     for &size in &row.sizes {
         let progress = Progress::new(format!("measuring {model}"), "runs", request.iters as u64);
         let way = Way::Plan(Wanted::Labels);
-        let inference =
-            bench::inference(model, classes, size, 1, request.iters, way, &tensor::cpu::device(), &|| {
-                progress.add(1)
-            })?;
+        let tick = || progress.add(1);
+        let inference = bench::inference(model, classes, size, 1, request.iters, way, &device, &tick)?;
+        found.device.clone_from(&inference.device);
         progress.finish();
         let Size { height, width } = size;
         found.latencies.push(Latency { width, height, mean_ms: inference.timing.mean_ms });
@@ -140,8 +149,8 @@ fn trained(folder: &Path, options: &TrainOptions) -> Result<()> {
     let options = options.clone().with_defaults()?;
     let folder = if folder.join("config.toml").exists() {
         let (folder, stored) = RunFolder::reopen(Some(folder))?;
-        let before = settings(Some(&stored))?;
-        if before != settings(Some(&options))? {
+        let before = settings(&stored)?;
+        if before != settings(&options)? {
             let what = format!(
                 "{} was begun with other settings; choose another --out, or delete it",
                 folder.path().display()
@@ -150,6 +159,7 @@ fn trained(folder: &Path, options: &TrainOptions) -> Result<()> {
         }
         folder
     } else {
+        options.resolve()?.check_init()?;
         RunFolder::create(Some(folder), "", &options)?
     };
     train(&options.resolve()?, &folder)

@@ -132,6 +132,9 @@ impl Learner {
     /// Where a device fails or its memory is full.
     pub fn move_to(&mut self, device: &Device) -> Result<()> {
         nn::to_device(&self.model, device)?;
+        if let Some(average) = &self.average {
+            nn::to_device(&average.model, device)?;
+        }
         self.optimizer.to_device(device)?;
         self.device = device.clone();
         Ok(())

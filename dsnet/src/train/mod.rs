@@ -14,6 +14,7 @@ mod rate;
 mod rescue;
 mod run;
 mod samples;
+mod shrink;
 mod tell;
 mod values;
 

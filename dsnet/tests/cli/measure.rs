@@ -40,7 +40,9 @@ fn loading_is_taken_apart() {
     // Three frames, each decoded once: header, and rows with a checksum.
     assert_eq!(found["cache"][0].as_u64(), Some(3 * (24 + 64 * (4 * 128 + 8))));
     let text = succeeds(at, &[&args[..], &count, &["--cache=kept", "--need=80"]].concat());
-    for part in ["the bottleneck is", "80 samples/s want", "2 loading threads deliver", "samples/s a core"] {
+    for part in
+        ["the bottleneck is", "for 80 samples/s, --workers", "2 loading threads deliver", "samples/s a core"]
+    {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     let drawn =

@@ -12,6 +12,7 @@ use dsnet::{
 use nn::Checkpoint;
 
 use crate::{
+    cached,
     change::{Random, binary, json, png_sums, text},
     runs,
 };
@@ -52,6 +53,7 @@ pub fn kinds(folder: &Path) -> Vec<Kind> {
         kind("split lists", split_lists(), text, split_list),
         Kind { sealed: true, ..kind("checkpoints", checkpoints(folder), binary, checkpoint) },
         kind("checkpoints that say something else", checkpoints(folder), resaved, checkpoint),
+        Kind { sealed: true, ..kind("decoded samples", cached::originals(folder), binary, cached::load) },
         kind("options", options(), text, toml),
         kind("logs", vec![runs::log(folder)], text, runs::read_log),
         kind("TensorBoard events", vec![runs::events(folder)], binary, runs::read_events),

@@ -6,6 +6,7 @@
 //! one, so that a message's case can be run alone.
 
 mod alone;
+mod cached;
 mod change;
 mod kinds;
 mod runs;
