@@ -19,7 +19,8 @@ pub(crate) fn bincount(run: &Run, op: &Bincount, x: &Tensor, out: &Meta) -> Resu
     if x.is_empty() {
         return Ok(counts);
     }
-    let (fault, ticket) = run.fault();
+    let (rule, format) = (format!("has no bin among 0..{}", op.bins), x.layout().preferred_format());
+    let (fault, ticket) = run.fault("value", rule, x.dims(), format);
     run.kernel("counting", &format!("bincount_{}", suffix(x.dtype())))?
         .over(x.len())
         .arg(address(&x)?)

@@ -7,6 +7,7 @@ use tensor::{DType, Format, Outputs, Tensor};
 use super::geometry::{empty_pixels, from_pixels, int, pixels};
 use super::{Run, address, suffix};
 use crate::error::Result;
+use crate::faults::Check;
 
 /// Blocks at most; each leaves a part of the sum.
 const BLOCKS: usize = 1024;
@@ -28,7 +29,15 @@ fn launch(run: &Run, ins: &[&Tensor], ignore: i64, wanted: &Wanted) -> Result<us
     let [labels, alpha, gamma] = [ins[1], ins[2], ins[3]].map(|t| run.dense(t, Format::Contiguous));
     let (labels, alpha, gamma) = (labels?, alpha?, gamma?);
     let blocks = labels.len().div_ceil(256).clamp(1, BLOCKS);
-    let (fault, ticket) = run.fault();
+    let k = alpha.len();
+    let (fault, ticket) = run.fault_of(Check {
+        op: run.op(),
+        subject: "label",
+        rule: format!("is neither one of the {k} classes nor {ignore}, which is ignored"),
+        dims: labels.dims().into(),
+        format: Format::Contiguous,
+        beyond: Some(("γ of class", "must be 0 or at least 1")),
+    });
     run.kernel("focal_loss", &format!("focal_loss_{}_{}", suffix(logits.dtype()), suffix(labels.dtype())))?
         .grid([blocks as u32, 1, 1])
         .arg(address(&logits)?)

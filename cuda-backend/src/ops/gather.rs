@@ -1,10 +1,15 @@
 //! Picking by index, and its adjoint: `kernels/gather.cu`.
 
 use tensor::ops::{Gather, ScatterAdd};
-use tensor::{Layout, Meta, Tensor};
+use tensor::{Format, Layout, Meta, Tensor};
 
 use super::{Run, Walk, address, fill_zeros, suffix};
 use crate::error::Result;
+
+/// What an index does that fails.
+fn rule(axis: usize, size: usize) -> String {
+    format!("is outside axis {axis} of size {size}")
+}
 
 /// `layout` without steps along `axis`, with the dims of `like`: where an index along that axis adds its own step.
 fn without_axis(layout: &Layout, axis: usize, like: &[usize]) -> Layout {
@@ -20,7 +25,8 @@ pub(crate) fn gather(run: &Run, op: &Gather, x: &Tensor, index: &Tensor, out: &M
         return Ok(y);
     }
     let rows = without_axis(x.layout(), op.axis, &out.dims);
-    let (fault, ticket) = run.fault();
+    let format = x.layout().preferred_format();
+    let (fault, ticket) = run.fault("index", rule(op.axis, x.dims()[op.axis]), &out.dims, format);
     run.kernel("gather", &format!("gather_b{}", x.dtype().size()))?
         .over(y.len())
         .arg(address(x)?)
@@ -48,7 +54,7 @@ pub(crate) fn scatter_add(
         fill_zeros(run, &y)?;
         return Ok(y);
     }
-    let (fault, ticket) = run.fault();
+    let (fault, ticket) = run.fault("index", rule(op.axis, op.len), index.dims(), Format::Contiguous);
     run.kernel("gather", "check_index")?
         .over(index.len())
         .arg(address(index)?)

@@ -20,7 +20,7 @@
 //!
 //! - An empty result returns before any launch.
 //! - Memory of a kernel's own goes back to the pool when the function returns, which is safe: the pool serves one stream.
-//! - `run.fault()` gives word and ticket to kernels that check values.
+//! - `run.fault(..)` gives word and ticket to kernels that check values.
 //! - Nothing here waits for the device, so that everything can be recorded in a graph.
 
 mod batch_norm;

@@ -29,6 +29,12 @@ impl Geometry {
     }
 }
 
+/// What an index does that names no place.
+fn outside(window: &Window) -> String {
+    let [kh, kw] = window.kernel;
+    format!("lies in the padding or outside of its {kh}×{kw} window")
+}
+
 /// The maxima and their places.
 pub(crate) fn max_pool(run: &Run, op: &MaxPool2d, x: &Tensor, outs: &[Meta]) -> Result<[Tensor; 2]> {
     let x = run.dense(x, NHWC)?;
@@ -59,7 +65,7 @@ pub(crate) fn pool_gather(
     if y.is_empty() {
         return Ok(y);
     }
-    let (fault, ticket) = run.fault();
+    let (fault, ticket) = run.fault("index", outside(&op.window), y.dims(), NHWC);
     run.kernel("pool", &format!("pool_gather_{}", suffix(x.dtype())))?
         .over(y.len())
         .arg(address(&x)?)
@@ -86,7 +92,7 @@ pub(crate) fn max_unpool(
         return Ok(x);
     }
     let geometry = Geometry::new(run, &op.window, x.dims(), y.dims())?;
-    let (fault, ticket) = run.fault();
+    let (fault, ticket) = run.fault("index", outside(&op.window), y.dims(), NHWC);
     run.kernel("pool", "check_pool_index")?
         .over(y.len())
         .arg(address(&index)?)

@@ -8,6 +8,7 @@ use tensor::{DType, Format, Layout, Tensor};
 use crate::backend::CudaBackend;
 use crate::buffer::CudaBuffer;
 use crate::error::Result;
+use crate::faults::Check;
 use crate::gpu::Exec;
 use crate::memory::Memory;
 use crate::runtime::Launch;
@@ -61,9 +62,15 @@ impl<'a> Run<'a> {
         self.exec.gpu.tf32.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Word and ticket for a kernel that may report a value out of range.
-    pub fn fault(&self) -> (u64, u32) {
-        self.exec.gpu.faults.ticket(self.op)
+    /// Word and ticket for a kernel that checks the elements of a tensor of `dims`, which it counts in the order of
+    /// `format`. The message about one will be `the SUBJECT at [place] RULE`.
+    pub fn fault(&self, subject: &'static str, rule: String, dims: &[usize], format: Format) -> (u64, u32) {
+        self.fault_of(Check { op: self.op, subject, rule, dims: dims.into(), format, beyond: None })
+    }
+
+    /// The same for any check.
+    pub fn fault_of(&self, check: Check) -> (u64, u32) {
+        self.exec.gpu.faults.ticket(check)
     }
 }
 

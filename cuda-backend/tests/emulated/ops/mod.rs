@@ -2,6 +2,7 @@
 
 mod channels;
 mod conv;
+mod faults;
 mod joins;
 mod movement;
 mod pointwise;
