@@ -220,7 +220,10 @@ EXPORT int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
     if (d->used + bytes > size_t(cap) || posix_memalign(&p, 512, bytes) != 0) {
         return OUT_OF_MEMORY;
     }
-    memset(p, 0xFF, bytes); // NaN: what is read before it was written shows
+    // NaN: what is read before it was written shows. Only trials of algorithms take so much that it would cost seconds.
+    if (bytes < size_t(200) << 20) {
+        memset(p, 0xFF, bytes);
+    }
     *address = reinterpret_cast<uint64_t>(p);
     d->memory[*address] = bytes;
     d->used += bytes;

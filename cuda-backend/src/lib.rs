@@ -1,19 +1,23 @@
-//! Finding NVIDIA's driver and libraries at run time, and saying what is missing.
+//! NVIDIA GPUs as a [`Backend`](tensor::Backend) of `tensor`.
 //!
-//! Nothing is linked: a program with this crate starts on a machine that has never seen a GPU. Libraries are opened when
-//! asked for, in a fixed search order ([`folders`]), and what was tried is part of every answer, so that a person can see why
-//! a library that "is installed" was not found. [`examine`] looks at everything and returns a [`Report`], which the
-//! `dsnet doctor` command prints; [`locate()`] opens one library for use.
+//! Nothing is linked and no toolkit is needed: a program with this crate builds and starts on a machine that has never seen a
+//! GPU. Libraries are opened when asked for, in a fixed search order ([`folders`]), and what was tried is part of every
+//! answer. [`device`] opens a GPU; [`examine`] looks at everything and returns a [`Report`], which `dsnet doctor` prints.
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`catalog`] | the libraries: file names, packages that bring them |
-//! | [`environment`] | what a search depends on: variables, file-system root, dynamic loader |
-//! | [`folders`] | the search order |
-//! | [`locate`](mod@locate) | opening a library, remembering every place tried |
-//! | [`driver`] | the driver and the devices it shows |
-//! | [`version`] | asking a library for its version |
-//! | [`report`] | all of it together, readable |
+//! | [`catalog`], [`environment`], [`folders`], [`locate`](mod@locate) | the libraries, where they are sought, opening them |
+//! | [`driver`], [`version`], [`report`] | what was found, for `dsnet doctor` |
+//! | `ffi` | C functions with the types of `cudarc`'s generated bindings, without their panics |
+//! | [`runtime`] | contexts, streams, events, pinned memory, modules, recorded graphs, launches |
+//! | [`memory`] | the caching pool, with who holds what |
+//! | `dnn`, `blas`, [`nccl`] | cuDNN, cuBLASLt, NCCL |
+//! | `ops` | each operation's kernel or library call; start here to add one |
+//! | `plan` | graphs, recorded and replayed |
+//! | `faults` | values out of range, told by kernels |
+//! | [`cache`] | what is kept on disk: compiled kernels, fastest algorithms |
+//!
+//! Kernels lie in `kernels/`; `emulator/` stands for driver and libraries in tests. `docs/cuda.md` tells the whole.
 
 mod backend;
 mod blas;

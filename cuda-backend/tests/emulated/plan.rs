@@ -4,7 +4,7 @@ use tensor::graph::{Graph, interpret, passes};
 use tensor::ops::{Binary, Conv2d, Unary};
 use tensor::{Backend, DType, Meta, Plan, Tensor};
 
-use crate::support::{assert_close, folder, gpu, normal};
+use crate::support::{assert_close, gpu, normal};
 
 /// Two convolutions with bias and ReLU, a residual, and a 1×1 convolution.
 fn graph() -> Graph {
@@ -91,7 +91,6 @@ fn plans_in_half_precision_are_near() {
     let g = graph();
     // A device of its own: the type is set for all plans of a device.
     let gpu = cuda_backend::CudaBackend::open(&crate::support::environment(), 0).unwrap();
-    assert!(folder().exists());
     let x = normal(&[2, 4, 9, 11], DType::F32, 5);
     let want = interpret(&g, &[&x]).unwrap();
     for (dtype, tol) in [(DType::F16, 0.005), (DType::BF16, 0.04)] {

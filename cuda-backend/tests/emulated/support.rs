@@ -20,8 +20,12 @@ pub fn folder() -> &'static PathBuf {
     })
 }
 
-/// An environment in which nothing of the machine is found but the emulator.
+/// An environment in which nothing of the machine is found but the emulator; with `DSNET_TEST_GPU` set, the machine's own:
+/// the same comparisons on a real GPU.
 pub fn environment() -> Environment {
+    if std::env::var_os("DSNET_TEST_GPU").is_some() {
+        return Environment::current();
+    }
     let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("emulator-cache");
     let env = Environment::isolated("/nowhere").with("DSNET_CUDA_PATH", folder().as_os_str());
     env.with("DSNET_CACHE", cache.as_os_str())
@@ -30,7 +34,7 @@ pub fn environment() -> Environment {
 /// One emulated GPU, opened for all tests of the process.
 pub fn gpu() -> Arc<CudaBackend> {
     static GPU: OnceLock<Arc<CudaBackend>> = OnceLock::new();
-    GPU.get_or_init(|| CudaBackend::open(&environment(), 0).expect("the emulated GPU opens")).clone()
+    GPU.get_or_init(|| CudaBackend::open(&environment(), 0).expect("the GPU opens")).clone()
 }
 
 /// [`gpu`] as `tensor` knows it.
