@@ -1,7 +1,7 @@
 //! Convolutions: cuDNN, channels-last.
 
 use tensor::ops::{Conv2d, Conv2dWeight, ConvTranspose2d};
-use tensor::{DType, Meta, Tensor};
+use tensor::{DType, Format, Meta, Tensor};
 
 use super::conv_own::own;
 use super::{Run, address};
@@ -59,7 +59,7 @@ pub(crate) fn problem(
 }
 
 /// The wanted one of a problem's three tensors from the two others: input (or result) and weight, or input and result's
-/// gradient. By cuDNN, or by our own kernels where it has no deterministic algorithm.
+/// gradient. By cuDNN, or by our own kernels where it has no deterministic algorithm, or does not take the sizes.
 fn result(run: &Run, problem: &Problem, [a, b]: [&Tensor; 2], out: &Meta) -> Result<Tensor> {
     let y = run.empty(&out.dims, out.dtype, problem.format)?;
     if y.is_empty() {
@@ -70,7 +70,7 @@ fn result(run: &Run, problem: &Problem, [a, b]: [&Tensor; 2], out: &Meta) -> Res
         return Ok(y);
     }
     let dnn = run.exec.gpu.dnn()?;
-    if !dnn.refuses(problem) {
+    if problem.is_whole() && !dnn.refuses(problem) {
         let (a, b) = (run.dense(a, problem.format)?, run.dense(b, problem.format)?);
         let (a, b, to) = (address(&a)?, address(&b)?, address(&y)?);
         let operands = match problem.direction {
@@ -93,7 +93,7 @@ fn add_bias(run: &Run, y: &Tensor, bias: Option<&Tensor>) -> Result<()> {
     let (bias, layout) = match layout {
         Some(layout) => (bias.clone(), layout),
         None => {
-            let dense = run.dense(bias, tensor::Format::Contiguous)?;
+            let dense = run.dense(bias, Format::Contiguous)?;
             (dense, tensor::Layout::contiguous(&[bias.len(), 1, 1]))
         }
     };

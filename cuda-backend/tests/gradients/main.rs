@@ -15,6 +15,7 @@ mod norm;
 #[path = "../../../autograd/tests/ops/pointwise.rs"]
 mod pointwise;
 #[path = "../emulated/support.rs"]
+#[allow(dead_code)] // the other tests' part of it
 mod support;
 
 use tensor::Tensor;
