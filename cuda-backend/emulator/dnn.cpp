@@ -139,9 +139,15 @@ struct Perf {
     int reserved[3];
 };
 
-int perf(int *returned, Perf *out, int requested, int algo) {
+int perf(int *returned, Perf *out, int requested, int algo, const Filter &w, const Conv &c) {
     if (requested < 1) {
         return BAD_PARAM;
+    }
+    // One kind of problem is only done indeterministically, so that the way around cuDNN is tested: depthwise.
+    if (c.groups > 1 && w.c == 1 && w.k == c.groups) {
+        out[0] = {algo, OK, 0.5f, WORKSPACE, 0, 0, {0, 0, 0}};
+        *returned = 1;
+        return OK;
     }
     // Two answers: one that fails, which must be passed over, and one that works.
     if (requested >= 2) {
@@ -238,7 +244,7 @@ EXPORT int cudnnFindConvolutionForwardAlgorithmEx(Handle *, const Tensor *x, con
                                                   Perf *out, void *, size_t) {
     ENTER(int(INTERNAL));
     const int bad = check(*x, *w, *c, *y);
-    return bad ? bad : perf(returned, out, requested, 1);
+    return bad ? bad : perf(returned, out, requested, 1, *w, *c);
 }
 
 EXPORT int cudnnFindConvolutionBackwardDataAlgorithmEx(Handle *, const Filter *w, const void *, const Tensor *dy,
@@ -246,7 +252,7 @@ EXPORT int cudnnFindConvolutionBackwardDataAlgorithmEx(Handle *, const Filter *w
                                                        int requested, int *returned, Perf *out, void *, size_t) {
     ENTER(int(INTERNAL));
     const int bad = check(*dx, *w, *c, *dy);
-    return bad ? bad : perf(returned, out, requested, 1);
+    return bad ? bad : perf(returned, out, requested, 1, *w, *c);
 }
 
 EXPORT int cudnnFindConvolutionBackwardFilterAlgorithmEx(Handle *, const Tensor *x, const void *, const Tensor *dy,
@@ -254,7 +260,7 @@ EXPORT int cudnnFindConvolutionBackwardFilterAlgorithmEx(Handle *, const Tensor 
                                                          int requested, int *returned, Perf *out, void *, size_t) {
     ENTER(int(INTERNAL));
     const int bad = check(*x, *dw, *c, *dy);
-    return bad ? bad : perf(returned, out, requested, 1);
+    return bad ? bad : perf(returned, out, requested, 1, *dw, *c);
 }
 
 EXPORT int cudnnGetConvolutionForwardWorkspaceSize(Handle *, const Tensor *, const Filter *, const Conv *, const Tensor *,

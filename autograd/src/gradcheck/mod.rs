@@ -3,7 +3,8 @@
 //! [`gradcheck`] checks first derivatives of any function of [`Var`]s, a user's own operation included, and
 //! [`gradgradcheck`] second derivatives. The function is applied twice to the same inputs, with two random
 //! cotangents, so that every input is used twice and a gradient that overwrites where it should add is found.
-//! And all is done for inputs (and cotangents) that lie in memory row-major, channels-last and scattered.
+//! And all is done for inputs (and cotangents) that lie in memory row-major, channels-last and scattered, on the device of
+//! the inputs.
 //!
 //! ```
 //! use autograd::{Ops, gradcheck::{Options, gradcheck}};
@@ -121,8 +122,7 @@ pub fn gradcheck(
     let expected = plain(inputs)?;
     check_precision("output", expected.iter())?;
     let mut stream = Stream::new(Key::new(options.seed, 0));
-    let mut draw =
-        || expected.iter().map(|y| random(&mut stream, y.dims())).collect::<Result<Vec<_>, Error>>();
+    let mut draw = || expected.iter().map(|y| random(&mut stream, y)).collect::<Result<Vec<_>, Error>>();
     let cotangents = [draw()?, draw()?];
 
     let numeric = numeric(inputs, &cotangents, options.eps, plain)?;
@@ -174,7 +174,7 @@ pub fn gradgradcheck(
     let mut stream = Stream::new(Key::new(options.seed, 1));
     let mut all = inputs.to_vec();
     for y in f(&vars)?.iter().filter(|y| y.meta().dtype.is_float()) {
-        all.push(random(&mut stream, y.dims())?);
+        all.push(random(&mut stream, y.tensor())?);
     }
     let product = |vars: &[Var]| {
         // Plain values, as central differences use them, need a tape of their own.
@@ -217,7 +217,7 @@ fn numeric(
             let mut outs = Vec::new();
             for step in [eps, -eps] {
                 point[at] = centre + step;
-                values[i] = Tensor::from_slice(&point, x.dims())?;
+                values[i] = Tensor::from_slice(&point, x.dims())?.to_device(&x.device())?;
                 outs.push(f(&values)?);
             }
             point[at] = centre;
@@ -272,9 +272,10 @@ fn close(value: f64, expected: f64, rtol: f64, atol: f64) -> bool {
     (value - expected).abs() <= atol + rtol * expected.abs()
 }
 
-fn random(stream: &mut Stream, dims: &[usize]) -> Result<Tensor, Error> {
-    let values = (0..dims.iter().product()).map(|_| stream.uniform(-1.0, 1.0)).collect();
-    Ok(Tensor::from_vec::<f64>(values, dims)?)
+/// A cotangent of `y`, on its device.
+fn random(stream: &mut Stream, y: &Tensor) -> Result<Tensor, Error> {
+    let values = (0..y.len()).map(|_| stream.uniform(-1.0, 1.0)).collect();
+    Ok(Tensor::from_vec::<f64>(values, y.dims())?.to_device(&y.device())?)
 }
 
 /// The index of the element at row-major position `at`.

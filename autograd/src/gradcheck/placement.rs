@@ -20,7 +20,7 @@ impl Placement {
     /// Every placement.
     pub const ALL: [Self; 3] = [Self::Contiguous, Self::ChannelsLast, Self::Strided];
 
-    /// The same value (on the CPU), lying in memory so.
+    /// The same value on its device, lying in memory so.
     ///
     /// # Errors
     /// Where memory runs out.

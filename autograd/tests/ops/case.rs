@@ -8,6 +8,8 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use proptest::{prelude::*, strategy::BoxedStrategy};
 use tensor::{Op, Tensor};
 
+use crate::{DRAWS, placed};
+
 /// An operation, operands, and what to look at.
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -27,7 +29,7 @@ impl Case {
     fn apply(&self, xs: &[Var]) -> Result<Vec<Var>> {
         let mut xs = xs.iter();
         let operand = |(i, value): (usize, &Tensor)| match self.constant.contains(&i) {
-            true => Some(Var::new(value.clone())),
+            true => Some(Var::new(placed(value))),
             false => xs.next().cloned(),
         };
         let operands: Vec<Var> = self.inputs.iter().enumerate().filter_map(operand).collect();
@@ -38,7 +40,7 @@ impl Case {
 
     fn variables(&self) -> Vec<Tensor> {
         let inputs = self.inputs.iter().enumerate();
-        inputs.filter(|(i, _)| !self.constant.contains(i)).map(|(_, x)| x.clone()).collect()
+        inputs.filter(|(i, _)| !self.constant.contains(i)).map(|(_, x)| placed(x)).collect()
     }
 }
 
@@ -47,12 +49,12 @@ pub type Cases = BoxedStrategy<Case>;
 /// Checks first derivatives on many draws and second derivatives on some. The same draws every time.
 pub fn check(cases: Cases) {
     let fail = |e: autograd::gradcheck::Error| TestCaseError::fail(e.to_string());
-    runner(64, 1)
+    runner(DRAWS[0], 1)
         .run(&cases, |case| {
             gradcheck(&case.variables(), |xs| case.apply(xs), &Options::default()).map_err(fail)
         })
         .unwrap_or_else(|e| panic!("first derivatives: {e}"));
-    runner(16, 2)
+    runner(DRAWS[1], 2)
         .run(&cases, |case| {
             let options = Options { rtol: 1e-4, atol: 1e-6, ..Options::default() };
             gradgradcheck(&case.variables(), |xs| case.apply(xs), &options).map_err(fail)
@@ -65,7 +67,7 @@ pub fn check_constant(cases: Cases) {
     runner(8, 3)
         .run(&cases, |case| {
             let tape = autograd::Tape::new();
-            let leaves: Vec<Var> = case.inputs.iter().map(|x| tape.leaf(x.clone())).collect();
+            let leaves: Vec<Var> = case.inputs.iter().map(|x| tape.leaf(placed(x))).collect();
             let outs = case.apply(&leaves).map_err(|e| TestCaseError::fail(e.to_string()))?;
             prop_assert!(!outs.is_empty() && outs.iter().all(|y| !y.needs_gradient()));
             prop_assert_eq!(tape.saved_bytes(), 0);

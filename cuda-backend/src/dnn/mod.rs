@@ -46,7 +46,7 @@ pub(crate) struct Dnn {
 struct State {
     handle: sys::cudnnHandle_t,
     prepared: HashMap<Problem, Arc<run::Prepared>>,
-    /// Problems that cuDNN does not take with bias and activation.
+    /// Problems that cuDNN does not take.
     refused: HashSet<Problem>,
 }
 
@@ -66,13 +66,13 @@ impl Dnn {
         Ok(Self { context: context.clone(), folder: cache::folder(env, "convolutions"), state })
     }
 
-    /// Whether cuDNN has refused to do the problem with bias and activation.
-    pub fn refuses_fused(&self, problem: &Problem) -> bool {
+    /// Whether cuDNN has refused the problem before: it is asked once.
+    pub fn refuses(&self, problem: &Problem) -> bool {
         self.lock().refused.contains(problem)
     }
 
     /// Remembers that it has.
-    pub fn refuse_fused(&self, problem: &Problem) {
+    pub fn refuse(&self, problem: &Problem) {
         self.lock().refused.insert(problem.clone());
     }
 

@@ -63,6 +63,15 @@ impl Problem {
         }
     }
 
+    /// Whether `y` is what the convolution of `x` has the size of, as cuDNN wants. A transposed convolution with an output
+    /// padding of a stride or more (dilated ones may have that) is of a larger `x`.
+    pub fn is_whole(&self) -> bool {
+        let Self { stride, padding, dilation, groups, .. } = *self;
+        let size = |t: [usize; 4]| [t[2], t[3]];
+        Conv2d { stride, padding, dilation, groups }.output_size(size(self.x), size(self.w))
+            == Some(size(self.y))
+    }
+
     /// For people, and as the key of the disk cache.
     pub fn text(&self) -> String {
         let dims = |d: [usize; 4]| d.map(|n| n.to_string()).join("x");

@@ -1,11 +1,12 @@
 //! Convolutions: cuDNN, channels-last.
 
 use tensor::ops::{Conv2d, Conv2dWeight, ConvTranspose2d};
-use tensor::{DType, Meta, Tensor};
+use tensor::{DType, Format, Meta, Tensor};
 
+use super::conv_own::own;
 use super::{Run, address};
 use crate::dnn::{Direction, Operands, Problem};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The dims of a tensor of four axes, which the shape rule saw to.
 fn four(dims: &[usize]) -> [usize; 4] {
@@ -15,16 +16,7 @@ fn four(dims: &[usize]) -> [usize; 4] {
 pub(crate) fn conv2d(run: &Run, op: &Conv2d, ins: &[&Tensor], out: &Meta) -> Result<Tensor> {
     let (x, w) = (ins[0], ins[1]);
     let problem = problem(run, Direction::Forward, op, [x.dims(), w.dims(), &out.dims], out.dtype);
-    let y = run.empty(&out.dims, out.dtype, problem.format)?;
-    if y.is_empty() {
-        return Ok(y);
-    }
-    if x.is_empty() {
-        super::fill_zeros(run, &y)?;
-    } else {
-        let (x, w) = (run.dense(x, problem.format)?, run.dense(w, problem.format)?);
-        run.exec.gpu.dnn()?.run(run.exec, &problem, operands(&x, &w, &y)?)?;
-    }
+    let y = result(run, &problem, [x, w], out)?;
     add_bias(run, &y, ins.get(2).copied())?;
     Ok(y)
 }
@@ -38,16 +30,7 @@ pub(crate) fn conv_transpose2d(
     let (x, w) = (ins[0], ins[1]);
     // The roles of cuDNN's x and y are exchanged: this is the data gradient of `op.conv`.
     let problem = problem(run, Direction::Data, &op.conv, [&out.dims, w.dims(), x.dims()], out.dtype);
-    let y = run.empty(&out.dims, out.dtype, problem.format)?;
-    if y.is_empty() {
-        return Ok(y);
-    }
-    if x.is_empty() {
-        super::fill_zeros(run, &y)?;
-    } else {
-        let (x, w) = (run.dense(x, problem.format)?, run.dense(w, problem.format)?);
-        run.exec.gpu.dnn()?.run(run.exec, &problem, operands(&y, &w, &x)?)?;
-    }
+    let y = result(run, &problem, [x, w], out)?;
     add_bias(run, &y, ins.get(2).copied())?;
     Ok(y)
 }
@@ -60,17 +43,7 @@ pub(crate) fn conv2d_weight(
     out: &Meta,
 ) -> Result<Tensor> {
     let problem = problem(run, Direction::Filter, &op.conv, [x.dims(), &out.dims, g.dims()], out.dtype);
-    let w = run.empty(&out.dims, out.dtype, problem.format)?;
-    if w.is_empty() {
-        return Ok(w);
-    }
-    if x.is_empty() || g.is_empty() {
-        super::fill_zeros(run, &w)?;
-        return Ok(w);
-    }
-    let (x, g) = (run.dense(x, problem.format)?, run.dense(g, problem.format)?);
-    run.exec.gpu.dnn()?.run(run.exec, &problem, operands(&x, &w, &g)?)?;
-    Ok(w)
+    result(run, &problem, [x, g], out)
 }
 
 /// A convolution between tensors of these dims, for cuDNN.
@@ -85,8 +58,32 @@ pub(crate) fn problem(
     Problem { tf32, ..Problem::new(direction, conv, four(x), four(w), four(y), dtype) }
 }
 
-fn operands(x: &Tensor, w: &Tensor, y: &Tensor) -> Result<Operands> {
-    Ok(Operands { x: address(x)?, w: address(w)?, y: address(y)? })
+/// The wanted one of a problem's three tensors from the two others: input (or result) and weight, or input and result's
+/// gradient. By cuDNN, or by our own kernels where it has no deterministic algorithm, or does not take the sizes.
+fn result(run: &Run, problem: &Problem, [a, b]: [&Tensor; 2], out: &Meta) -> Result<Tensor> {
+    let y = run.empty(&out.dims, out.dtype, problem.format)?;
+    if y.is_empty() {
+        return Ok(y);
+    }
+    if a.is_empty() || b.is_empty() {
+        super::fill_zeros(run, &y)?;
+        return Ok(y);
+    }
+    let dnn = run.exec.gpu.dnn()?;
+    if problem.is_whole() && !dnn.refuses(problem) {
+        let (a, b) = (run.dense(a, problem.format)?, run.dense(b, problem.format)?);
+        let (a, b, to) = (address(&a)?, address(&b)?, address(&y)?);
+        let operands = match problem.direction {
+            Direction::Forward => Operands { x: a, w: b, y: to },
+            Direction::Data => Operands { x: to, w: b, y: a },
+            Direction::Filter => Operands { x: a, w: to, y: b },
+        };
+        match dnn.run(run.exec, problem, operands) {
+            Err(Error::Unsupported { .. }) => dnn.refuse(problem),
+            other => return other.map(|()| y),
+        }
+    }
+    own(run, problem, [a, b], out)
 }
 
 /// Adds one value per channel, in place: `y` is new and nobody else's.
@@ -96,7 +93,7 @@ fn add_bias(run: &Run, y: &Tensor, bias: Option<&Tensor>) -> Result<()> {
     let (bias, layout) = match layout {
         Some(layout) => (bias.clone(), layout),
         None => {
-            let dense = run.dense(bias, tensor::Format::Contiguous)?;
+            let dense = run.dense(bias, Format::Contiguous)?;
             (dense, tensor::Layout::contiguous(&[bias.len(), 1, 1]))
         }
     };

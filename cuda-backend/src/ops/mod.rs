@@ -26,6 +26,7 @@
 mod batch_norm;
 mod cast;
 pub(crate) mod conv;
+mod conv_own;
 mod copy;
 mod counting;
 mod create;

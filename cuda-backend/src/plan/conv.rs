@@ -4,7 +4,7 @@ use tensor::graph::{ConvKind, ConvStep, Residual, Tail, ValueId};
 use tensor::ops::{Conv2d, Window};
 use tensor::{DType, Format, Ops, Tensor};
 
-use crate::dnn::{Direction, Epilogue, Operands};
+use crate::dnn::{Direction, Epilogue, Operands, Problem};
 use crate::error::{Error, Result};
 use crate::ops::{Run, address, conv, suffix};
 
@@ -134,7 +134,8 @@ fn one_call(
     }
     let problem = conv::problem(run, Direction::Forward, op, [x.dims(), weight.dims(), dims], dtype);
     let dnn = run.exec.gpu.dnn()?;
-    if dnn.refuses_fused(&problem) {
+    let fused = Problem { fused: true, ..problem.clone() };
+    if dnn.refuses(&fused) {
         return Ok(None);
     }
     let y = run.empty(dims, dtype, problem.format)?;
@@ -147,7 +148,7 @@ fn one_call(
         Ok(()) => Ok(Some(y)),
         // cuDNN does not take every problem in this form; it is asked once.
         Err(Error::Call(code)) if code.code == crate::dnn::NOT_SUPPORTED => {
-            dnn.refuse_fused(&problem);
+            dnn.refuse(&fused);
             Ok(None)
         }
         Err(e) => Err(e),
