@@ -18,34 +18,35 @@ pub fn interpret(graph: &Graph, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
     let mut values: HashMap<ValueId, Tensor> =
         graph.inputs.iter().copied().zip(inputs.iter().map(|&t| t.clone())).collect();
     for node in &graph.nodes {
-        let dtype = graph.meta(node.outs[0]).dtype;
+        let dtype = Some(graph.meta(node.outs[0]).dtype);
         let outs = interpret_step(&node.step, dtype, |id| lookup(graph, &values, id))?;
         values.extend(node.outs.iter().copied().zip(outs));
     }
     graph.outputs.iter().map(|&id| lookup(graph, &values, id)).collect()
 }
 
-/// Runs one step whose first result has this type; `get` tells the values of its operands. Plans of backends do so with steps
+/// Runs one step whose first result has this type, or that of its operands; `get` tells the values of its operands. Plans of backends do so with steps
 /// that they do not fuse.
 ///
 /// # Errors
 /// Where the step fails.
 pub fn interpret_step(
     step: &Step,
-    dtype: DType,
+    dtype: Option<DType>,
     get: impl Fn(ValueId) -> Result<Tensor>,
 ) -> Result<Outputs<Tensor>> {
+    let stored = |y: Tensor| dtype.map_or(Ok(y.clone()), |dtype| y.cast(dtype));
     Ok(match step {
         Step::Op { op, ins } => {
             let ins = ins.iter().map(|&id| get(id)).collect::<Result<Vec<_>>>()?;
             execute(op, &ins.iter().collect::<Vec<_>>())?
         }
-        Step::Conv(step) => Outputs::from_iter([conv(step, get)?.cast(dtype)?]),
+        Step::Conv(step) => Outputs::from_iter([stored(conv(step, get)?)?]),
         Step::Pool(pool) => {
             let (y, index) = collect(&pool.sources, get)?.max_pool2d(pool.window)?;
             Outputs::from_iter([y, index])
         }
-        Step::Collect(runs) => Outputs::from_iter([collect(runs, get)?.cast(dtype)?]),
+        Step::Collect(runs) => Outputs::from_iter([stored(collect(runs, get)?)?]),
     })
 }
 
@@ -71,8 +72,11 @@ fn lookup(graph: &Graph, values: &HashMap<ValueId, Tensor>, id: ValueId) -> Resu
 }
 
 fn collect(runs: &[Run], get: impl Fn(ValueId) -> Result<Tensor>) -> Result<Tensor> {
-    let parts =
-        runs.iter().map(|run| get(run.value)?.narrow(1, run.start, run.len)).collect::<Result<Vec<_>>>()?;
+    let part = |run: &Run| get(run.value)?.narrow(1, run.start, run.len);
+    let mut parts = runs.iter().map(part).collect::<Result<Vec<_>>>()?;
+    if parts.iter().any(|part| part.dtype() != parts[0].dtype()) {
+        parts = parts.into_iter().map(wide).collect::<Result<_>>()?;
+    }
     Tensor::cat(&parts.iter().collect::<Vec<_>>(), 1)
 }
 

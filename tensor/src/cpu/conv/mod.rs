@@ -15,6 +15,7 @@ mod tests;
 mod weight_gradient;
 mod winograd;
 
+pub use bf16::Engine as Bf16Engine;
 pub(crate) use epilogue::{After, Pointwise};
 pub use epilogue::{Epilogue, Residual};
 pub use geometry::ConvGeometry;

@@ -47,7 +47,7 @@ pub(super) fn pool(graph: &Graph, step: &PoolStep, memory: &Memory<'_>, outs: &[
         let mut to = 0;
         for slab in &slabs {
             let two = &slab.data[2 * row * wide * slab.pitch..][..2 * wide * slab.pitch];
-            windows::<f32>(&two[slab.start..], y, index, [slab.pitch, wide, channels, to, slab.len]);
+            windows::<bf16>(&two[slab.start..], y, index, [slab.pitch, wide, channels, to, slab.len]);
             to += slab.len;
         }
     };
@@ -66,10 +66,10 @@ pub(super) fn pool(graph: &Graph, step: &PoolStep, memory: &Memory<'_>, outs: &[
 }
 
 vectorized! {
-    /// One row of windows for a run of channels. `W` is the type that numbers are compared in. The first of equal values
+    /// One row of windows for a run of channels. The first of equal values
     /// wins, and NaN wins over numbers. Shape: numbers between pixels of the operand, its columns, numbers between pixels of
     /// the result, first channel of the result, number of channels.
-    fn windows<W: From<f32>>(x: &[bf16], y: &mut [bf16], index: &mut [u8], shape: [usize; 5]) {
+    fn windows<T: Number>(x: &[T], y: &mut [T], index: &mut [u8], shape: [usize; 5]) {
         let [pitch, wide, channels, to, len] = shape;
         let below = wide * pitch;
         let places = !index.is_empty();
@@ -82,22 +82,25 @@ vectorized! {
             macro_rules! blocks {
                 ($($b:literal)*) => {$(
                     while done + $b <= len {
-                        best::<$b>(taps, done, y, index);
+                        best::<T, $b>(taps, done, y, index);
                         done += $b;
                     }
                 )*};
             }
-            blocks!(16 8 4 2 1);
+            blocks!(16 8 4 2);
+            if done < len {
+                best::<T, 1>(taps, done, y, index);
+            }
         }
     }
 }
 
 /// `B` neighbouring channels, in local arrays, which stay in registers.
 #[inline(always)]
-fn best<const B: usize>(taps: [&[bf16]; 4], at: usize, y: &mut [bf16], index: &mut [u8]) {
-    let load = |tap: &[bf16]| -> [f32; B] {
+fn best<T: Number, const B: usize>(taps: [&[T]; 4], at: usize, y: &mut [T], index: &mut [u8]) {
+    let load = |tap: &[T]| -> [f32; B] {
         let tap = &tap[at..at + B];
-        std::array::from_fn(|j| f32::from_bits(u32::from(tap[j].to_bits()) << 16))
+        std::array::from_fn(|j| tap[j].wide())
     };
     let (mut best, mut places) = (load(taps[0]), [0u32; B]);
     for (place, tap) in taps.iter().enumerate().skip(1) {
@@ -109,7 +112,7 @@ fn best<const B: usize>(taps: [&[bf16]; 4], at: usize, y: &mut [bf16], index: &m
         }
     }
     for (to, best) in y[at..at + B].iter_mut().zip(best) {
-        *to = bf16::from_bits((best.to_bits() >> 16) as u16);
+        *to = T::rounded(best);
     }
     if !index.is_empty() {
         for (to, place) in index[at..at + B].iter_mut().zip(places) {

@@ -100,7 +100,7 @@ impl CpuPlan {
                 half::collect(&self.graph, runs, memory, node.outs[0])
             }
             _ => {
-                let dtype = self.graph.meta(node.outs[0]).dtype;
+                let dtype = Some(self.graph.meta(node.outs[0]).dtype);
                 // SAFETY: see above.
                 let outs = interpret_step(&node.step, dtype, |id| unsafe { memory.tensor(id) })?;
                 for (&id, tensor) in node.outs.iter().zip(&outs) {

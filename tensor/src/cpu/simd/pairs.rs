@@ -59,7 +59,8 @@ unsafe fn tile<const MR: usize, const NV: usize>(a: &PairTile<'_>) {
                         let word: i32 = $word(x.offset(p as isize * step));
                         let value: __m512bh = std::mem::transmute(_mm512_set1_epi32(word));
                         each_vector!(v < NV => {
-                            acc[p][v] = _mm512_dpbf16_ps(acc[p][v], value, std::mem::transmute(weights[v]));
+                            let pairs: __m512bh = std::mem::transmute(weights[v]);
+                            acc[p][v] = _mm512_dpbf16_ps(acc[p][v], value, pairs);
                         });
                     });
                 };
@@ -86,6 +87,29 @@ macro_rules! heights {
 /// The loops for blocks of one vector and of two.
 pub(crate) static TILES: [Heights<PairFn>; 2] =
     [heights!(1, 1 2 4 6 8 10 12 14), heights!(2, 1 2 4 6 8 10 12 14)];
+
+/// Products on registers alone: the processor's ceiling. Returns the floating-point operations done.
+///
+/// # Safety
+/// [`is_available`].
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub(crate) unsafe fn peak(rounds: usize) -> usize {
+    const CHAINS: usize = 12;
+    // SAFETY: registers only, but for the last store into an array of the vector's size.
+    unsafe {
+        let factor: __m512bh = std::mem::transmute(_mm512_set1_epi32(std::hint::black_box(0x3f00_3f00)));
+        let mut acc = [_mm512_setzero_ps(); CHAINS];
+        for _ in 0..rounds {
+            each!(c < CHAINS => { acc[c] = _mm512_dpbf16_ps(acc[c], factor, factor) });
+        }
+        let mut lanes = [0.0f32; LANES];
+        for chain in acc {
+            _mm512_storeu_ps(lanes.as_mut_ptr(), chain);
+            std::hint::black_box(&lanes);
+        }
+    }
+    rounds * CHAINS * LANES * 4
+}
 
 /// Sums to be made bf16: `to = bf16(relu_last(relu(sum + bias) + residual))`, each part optional.
 pub(crate) struct Rounding {

@@ -38,6 +38,31 @@ impl Engine {
         Engine::Widened(isa)
     }
 
+    /// Multiply-add ceiling of one core in floating-point operations per second, measured on registers alone (the best of
+    /// several rounds).
+    pub fn peak_flops(self) -> f64 {
+        #[cfg(target_arch = "x86_64")]
+        let rate = |run: &dyn Fn(usize) -> usize| {
+            const ROUNDS: usize = 20_000;
+            let once = |_| {
+                let start = std::time::Instant::now();
+                let flops = run(std::hint::black_box(ROUNDS));
+                flops as f64 / start.elapsed().as_secs_f64()
+            };
+            (0..20).map(once).fold(0.0, f64::max)
+        };
+        match self {
+            Engine::Widened(isa) => crate::cpu::simd::peak_flops::<f32>(isa).unwrap_or(f64::NAN),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the engine is chosen where its instructions are there.
+            Engine::Paired => rate(&|rounds| unsafe { crate::cpu::simd::pairs::peak(rounds) }),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Engine::Amx => rate(&super::hardware::peak),
+            #[allow(unreachable_patterns)]
+            _ => f64::NAN,
+        }
+    }
+
     /// Channels of a row of weights.
     pub(super) fn unit(self) -> usize {
         match self {

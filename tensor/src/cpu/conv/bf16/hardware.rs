@@ -122,3 +122,17 @@ impl Tiles for Hardware {
         unsafe { asm!("tilerelease", options(nostack, nomem)) }
     }
 }
+
+/// Products on tiles alone, on a machine where [`is_usable`]: the ceiling. Returns the floating-point operations done.
+pub(super) fn peak(rounds: usize) -> usize {
+    let mut tiles = Hardware;
+    tiles.configure(&Config::new(16));
+    for _ in 0..rounds {
+        tiles.dot::<0, 4, 6>();
+        tiles.dot::<1, 4, 7>();
+        tiles.dot::<2, 5, 6>();
+        tiles.dot::<3, 5, 7>();
+    }
+    tiles.release();
+    rounds * 4 * 2 * 16 * 16 * 32
+}
