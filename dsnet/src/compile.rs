@@ -4,7 +4,7 @@ use autograd::Tape;
 use nn::{Ctx, Module};
 use tensor::{DType, Graph, Meta, Ops, Plan, Tensor, graph::passes};
 
-use crate::Result;
+use crate::{Result, device::Precision};
 
 /// What a compiled model tells of each pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,14 +32,30 @@ pub fn trace(model: &dyn Module, dims: &[usize], wanted: Wanted) -> Result<Graph
     Ok(tape.graph(&[&images], &[&output])?)
 }
 
+/// [`trace`], optimised. On the CPU a graph says what is stored in bf16; a GPU sees to its precision itself.
+///
+/// # Errors
+/// As [`trace`].
+pub fn optimized(model: &dyn Module, dims: &[usize], wanted: Wanted, precision: Precision) -> Result<Graph> {
+    let mut graph = trace(model, dims, wanted)?;
+    passes::optimize(&mut graph)?;
+    if precision == Precision::Bf16 && nn::device(model).name() == "cpu" {
+        passes::lower_precision(&mut graph)?;
+    }
+    Ok(graph)
+}
+
 /// `model` compiled for images of these dims on the device where its parameters are.
 ///
 /// # Errors
 /// As [`trace`].
-pub fn compile(model: &dyn Module, dims: &[usize], wanted: Wanted) -> Result<Box<dyn Plan>> {
-    let mut graph = trace(model, dims, wanted)?;
-    passes::optimize(&mut graph)?;
-    Ok(nn::device(model).plan(&graph)?)
+pub fn compile(
+    model: &dyn Module,
+    dims: &[usize],
+    wanted: Wanted,
+    precision: Precision,
+) -> Result<Box<dyn Plan>> {
+    Ok(nn::device(model).plan(&optimized(model, dims, wanted, precision)?)?)
 }
 
 #[cfg(test)]
@@ -84,8 +100,13 @@ mod tests {
         for (name, config) in ["dsnet-0.5", "dsnet-1.0"].map(|n| (n, config(n))).into_iter().chain(variants) {
             let net = of(&config, &images);
             let wanted = net.forward(&Var::new(images.clone()), &Ctx::eval()).unwrap().into_tensor();
-            let run =
-                |wanted| compile(&net, images.dims(), wanted).unwrap().run(&[&images]).unwrap().remove(0);
+            let run = |wanted| {
+                compile(&net, images.dims(), wanted, Precision::F32)
+                    .unwrap()
+                    .run(&[&images])
+                    .unwrap()
+                    .remove(0)
+            };
             let found = run(Wanted::Logits);
             let (mean, std) = {
                 let values = wanted.to_f64_vec().unwrap();
@@ -104,17 +125,40 @@ mod tests {
     }
 
     #[test]
+    fn bf16_plans_tell_nearly_the_same() {
+        let images = noise(&[2, 3, 64, 88], 1);
+        for name in ["dsnet-tiny", "dsnet-1.0"] {
+            let net = model(name, &images);
+            let run = |wanted, precision| {
+                compile(&net, images.dims(), wanted, precision).unwrap().run(&[&images]).unwrap().remove(0)
+            };
+            let (wanted, found) = (run(Wanted::Logits, Precision::F32), run(Wanted::Logits, Precision::Bf16));
+            assert_eq!(found.dtype(), DType::F32);
+            let size = wanted.square().unwrap().mean_all().unwrap().item().unwrap().sqrt();
+            let error = found.sub(&wanted).unwrap().abs().unwrap().mean_all().unwrap().item().unwrap();
+            assert!(error > 0.0, "{name}: bf16 must differ somewhere");
+            assert!(error < 0.03 * size, "{name}: mean error {error} of logits of size {size}");
+            let labels = |precision| run(Wanted::Labels, precision).to_vec::<u8>().unwrap();
+            let (wanted, found) = (labels(Precision::F32), labels(Precision::Bf16));
+            let same = wanted.iter().zip(&found).filter(|(a, b)| a == b).count();
+            assert!(same as f64 > 0.95 * wanted.len() as f64, "{name}: {same} of {} agree", wanted.len());
+        }
+    }
+
+    #[test]
     fn threads_do_not_change_a_plans_results() {
         let images = noise(&[1, 3, 72, 104], 2);
         let net = model("dsnet-0.5", &images);
-        let plan = compile(&net, images.dims(), Wanted::Logits).unwrap();
-        let run = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| plan.run(&[&images]).unwrap()[0].to_vec::<f32>().unwrap())
-        };
-        let one = run(1);
-        assert_eq!(run(2), one);
-        assert_eq!(run(3), one);
+        for precision in [Precision::F32, Precision::Bf16] {
+            let plan = compile(&net, images.dims(), Wanted::Logits, precision).unwrap();
+            let run = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| plan.run(&[&images]).unwrap()[0].to_vec::<f32>().unwrap())
+            };
+            let one = run(1);
+            assert_eq!(run(2), one);
+            assert_eq!(run(3), one);
+        }
     }
 
     #[test]

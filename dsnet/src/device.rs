@@ -16,11 +16,11 @@ pub enum Precision {
     /// 32-bit floats.
     #[default]
     F32,
-    /// 32-bit floats whose factors are rounded to 10 bits of fraction (GPU).
+    /// 32-bit floats whose factors are rounded to 10 bits of fraction, on a GPU
     Tf32,
-    /// IEEE halves (GPU).
+    /// IEEE halves, on a GPU
     F16,
-    /// bfloat16 (GPU).
+    /// bfloat16; sums are 32-bit floats.
     Bf16,
 }
 
@@ -30,7 +30,7 @@ pub struct DeviceArgs {
     /// Where to compute: cpu, cuda, or cuda:N for the N-th GPU
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     device: String,
-    /// In which type products are computed; all but f32 want a GPU
+    /// In which type products are computed
     #[arg(long, value_enum, default_value = "f32")]
     precision: Precision,
 }
@@ -43,6 +43,19 @@ impl DeviceArgs {
     pub fn open(&self) -> Result<Device> {
         open(&self.device, self.precision)
     }
+
+    /// Opens the device for running operation by operation.
+    ///
+    /// # Errors
+    /// As [`open_for_training`].
+    pub fn open_for_training(&self) -> Result<Device> {
+        open_for_training(&self.device, self.precision)
+    }
+
+    /// What plans compute in.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
 }
 
 /// Opens a device by name for running models: plans compute in `precision`.
@@ -51,9 +64,9 @@ impl DeviceArgs {
 /// No device of that name; no driver, library or GPU, with what to do; a precision that the CPU does not have.
 pub fn open(name: &str, precision: Precision) -> Result<Device> {
     let Some(ordinal) = ordinal(name)? else {
-        if precision != Precision::F32 {
+        if matches!(precision, Precision::Tf32 | Precision::F16) {
             return Err(Error::usage(
-                "the CPU computes in f32; tf32, f16 and bf16 want a GPU (--device cuda)",
+                "the CPU computes in f32 or bf16; tf32 and f16 want a GPU (--device cuda)",
             ));
         }
         return Ok(tensor::cpu::device());

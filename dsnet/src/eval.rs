@@ -5,7 +5,9 @@ use std::sync::Arc;
 use datasets::{Dataset, Loader, LoaderOptions, Normalization, Shard};
 use nn::{Collective, collective::Solo};
 
-use crate::{Result, infer::Predictor, metrics::Confusion, model::DsNet, stop, ui::Progress};
+use crate::{
+    Result, device::Precision, infer::Predictor, metrics::Confusion, model::DsNet, stop, ui::Progress,
+};
 
 /// Runs `model` over every sample of `dataset`, one at a time as they may differ in size.
 ///
@@ -13,11 +15,13 @@ use crate::{Result, infer::Predictor, metrics::Confusion, model::DsNet, stop, ui
 /// Where a sample can not be read, the model fails, or the process is asked to stop.
 pub fn evaluate(
     model: &DsNet,
+    precision: Precision,
     dataset: &Arc<dyn Dataset>,
     normalization: Normalization,
     progress: &Progress,
 ) -> Result<Confusion> {
-    evaluate_across(model, dataset, normalization, progress, &Solo)
+    let predictor = Predictor::with_precision(model, precision);
+    evaluate_part(&predictor, dataset, normalization, progress, &Solo)
 }
 
 /// The same by several ranks with equal models, each of which runs its part of the samples; all get the whole matrix.
@@ -31,11 +35,20 @@ pub fn evaluate_across(
     progress: &Progress,
     ranks: &dyn Collective,
 ) -> Result<Confusion> {
+    evaluate_part(&Predictor::new(model), dataset, normalization, progress, ranks)
+}
+
+fn evaluate_part(
+    predictor: &Predictor<'_>,
+    dataset: &Arc<dyn Dataset>,
+    normalization: Normalization,
+    progress: &Progress,
+    ranks: &dyn Collective,
+) -> Result<Confusion> {
     let shard = Shard { rank: ranks.rank(), world: ranks.world() };
     let normalization = Some(normalization);
     let options = LoaderOptions { batch: shard.world, shard, normalization, ..LoaderOptions::default() };
     let loader = Loader::new(dataset.clone(), options)?;
-    let predictor = Predictor::new(model);
     let mut confusion = Confusion::new(dataset.classes().len());
     for batch in loader.epoch(0)? {
         // The others stop when rank 0 does.

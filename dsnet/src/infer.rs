@@ -8,6 +8,7 @@ use tensor::{Dims, Ops, Plan, Tensor};
 use crate::{
     Result,
     compile::{Wanted, compile},
+    device::Precision,
     model::DsNet,
 };
 
@@ -20,6 +21,7 @@ const KEPT: usize = 4;
 /// A model that segments images of any size, compiled for each size when it first comes.
 pub struct Predictor<'a> {
     model: &'a DsNet,
+    precision: Precision,
     /// The plan of each size, the latest last.
     plans: RefCell<Vec<(Dims, Rc<dyn Plan>)>>,
 }
@@ -27,7 +29,12 @@ pub struct Predictor<'a> {
 impl<'a> Predictor<'a> {
     /// Segments by the weights that `model` has when a size first comes.
     pub fn new(model: &'a DsNet) -> Self {
-        Self { model, plans: RefCell::default() }
+        Self::with_precision(model, Precision::F32)
+    }
+
+    /// The same in this precision.
+    pub fn with_precision(model: &'a DsNet, precision: Precision) -> Self {
+        Self { model, precision, plans: RefCell::default() }
     }
 
     /// Train ids of the best class at each pixel of normalised images `[N, 3, H, W]` of any size, as u8 `[N, H, W]`.
@@ -56,7 +63,7 @@ impl<'a> Predictor<'a> {
         let known = plans.iter().position(|(of, _)| of[..] == *dims);
         let entry = match known {
             Some(at) => plans.remove(at),
-            None => (dims.into(), compile(self.model, dims, Wanted::Labels)?.into()),
+            None => (dims.into(), compile(self.model, dims, Wanted::Labels, self.precision)?.into()),
         };
         let plan = entry.1.clone();
         plans.push(entry);

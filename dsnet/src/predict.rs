@@ -8,7 +8,7 @@ use std::{
 use datasets::{Classes, Image, LabelMap, Normalization, render};
 use nn::checkpoint::write_atomically;
 
-use crate::{Error, Result, infer::Predictor, pictures::OPACITY, weights::Trained};
+use crate::{Error, Result, device::Precision, infer::Predictor, pictures::OPACITY, weights::Trained};
 
 /// What is written for each picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,9 +121,9 @@ impl<'a> Segmenter<'a> {
     ///
     /// # Errors
     /// Where its labelling scheme is not known here.
-    pub fn new(trained: &'a Trained) -> Result<Self> {
+    pub fn new(trained: &'a Trained, precision: Precision) -> Result<Self> {
         let (classes, normalization) = (trained.info.classes()?, trained.info.normalization());
-        Ok(Self { predictor: Predictor::new(&trained.net), classes, normalization })
+        Ok(Self { predictor: Predictor::with_precision(&trained.net, precision), classes, normalization })
     }
 
     /// Segments one picture of any size and writes its results below `out`; returns their paths.

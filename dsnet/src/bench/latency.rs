@@ -5,7 +5,7 @@ use serde::Serialize;
 use tensor::{DType, Device, Ops, Tensor, ops::Distribution, rng::Key};
 
 use super::{Memory, Timing, measure, memory, reset_memory};
-use crate::{Result, compile, compile::Wanted, model, model::DsNet, summary, train::Size};
+use crate::{Result, compile, compile::Wanted, device::Precision, model, model::DsNet, summary, train::Size};
 
 /// The result of [`inference`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,6 +22,8 @@ pub struct Inference {
     pub batch: usize,
     /// Threads.
     pub threads: usize,
+    /// What it was computed in.
+    pub precision: Precision,
     /// Where it was computed.
     pub device: String,
     /// Times of a run.
@@ -43,8 +45,8 @@ pub struct Inference {
 /// How a forward pass is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// Compiled, telling this.
-    Plan(Wanted),
+    /// Compiled, telling this, computing in that.
+    Plan(Wanted, Precision),
     /// Operation by operation, as in training; tells the logits.
     Eager,
 }
@@ -85,8 +87,8 @@ pub fn inference(
     let images = noise(batch, padded)?.to_device(device)?;
     reset_memory(device)?;
     let timing = match way {
-        Way::Plan(wanted) => {
-            let plan = compile::compile(&net, images.dims(), wanted)?;
+        Way::Plan(wanted, precision) => {
+            let plan = compile::compile(&net, images.dims(), wanted, precision)?;
             let run = || {
                 plan.run(&[&images])?;
                 Ok(device.synchronize()?)
@@ -109,6 +111,10 @@ pub fn inference(
         width: size.width,
         batch,
         threads: rayon::current_num_threads(),
+        precision: match way {
+            Way::Plan(_, precision) => precision,
+            Way::Eager => Precision::F32,
+        },
         device: device.name().into(),
         timing,
         fps: 1e3 * batch as f64 / timing.mean_ms,

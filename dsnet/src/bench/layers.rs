@@ -6,14 +6,17 @@ use nn::Initializer;
 use serde::Serialize;
 use tensor::{
     Device,
-    cpu::simd::{Isa, peak_flops},
-    graph::passes,
+    cpu::{
+        conv::Bf16Engine,
+        simd::{Isa, peak_flops},
+    },
 };
 
 use super::latency::noise;
 use crate::{
     Result,
-    compile::{Wanted, trace},
+    compile::{Wanted, optimized},
+    device::Precision,
     model,
     model::DsNet,
     train::Size,
@@ -44,6 +47,8 @@ pub struct Layers {
     pub layers: Vec<LayerTime>,
     /// Threads.
     pub threads: usize,
+    /// Which instructions convolutions use on the CPU.
+    pub kernels: String,
     /// Multiply-add ceiling of one core in GFLOP/s, measured on registers.
     pub core_gflops: f64,
     /// Bytes read and written by a copy far larger than the caches, all threads, in GB/s.
@@ -66,14 +71,14 @@ pub fn layers(
     batch: usize,
     iters: usize,
     wanted: Wanted,
+    precision: Precision,
     device: &Device,
     tick: &dyn Fn(),
 ) -> Result<Layers> {
     let net = DsNet::new(&model::config(name, classes)?, &Initializer::new(0))?;
     nn::to_device(&net, device)?;
     let images = noise(batch, size.padded())?;
-    let mut graph = trace(&net, images.dims(), wanted)?;
-    passes::optimize(&mut graph)?;
+    let graph = optimized(&net, images.dims(), wanted, precision)?;
     let plan = device.plan(&graph)?;
     let mut best = vec![f64::INFINITY; graph.nodes.len()];
     for _ in 0..iters.max(1) {
@@ -81,7 +86,11 @@ pub fn layers(
         tick();
     }
     let threads = rayon::current_num_threads();
-    let flops = peak_flops::<f32>(Isa::current()).unwrap_or(f64::NAN);
+    let (flops, kernels) = if precision == Precision::Bf16 {
+        (Bf16Engine::current().peak_flops(), Bf16Engine::current().to_string())
+    } else {
+        (peak_flops::<f32>(Isa::current()).unwrap_or(f64::NAN), Isa::current().to_string())
+    };
     let copied = copy_bandwidth();
     let text = graph.to_string();
     let lines = text.lines().skip(graph.inputs.len());
@@ -108,6 +117,7 @@ pub fn layers(
     Ok(Layers {
         layers,
         threads,
+        kernels,
         core_gflops: flops / 1e9,
         copy_gbytes: copied / 1e9,
         planned_bytes: memory.planned,

@@ -83,7 +83,9 @@ impl BenchArgs {
             return Err(Error::usage("batch, classes and iters must be at least 1"));
         }
         self.threads.apply()?;
-        let device = self.device.open()?;
+        let device =
+            if self.train || self.eager { self.device.open_for_training()? } else { self.device.open()? };
+        let precision = self.device.precision();
         let runs: Vec<(&String, Size)> =
             self.model.iter().flat_map(|m| sizes.iter().map(move |&s| (m, s))).collect();
         let progress = Progress::new("measuring", "runs", (runs.len() * iters) as u64);
@@ -106,13 +108,23 @@ impl BenchArgs {
             let all: Vec<_> = runs
                 .into_iter()
                 .map(|(model, size)| {
-                    bench::layers(model, classes, size, batch, iters, self.wanted(), &device, &tick)
+                    bench::layers(
+                        model,
+                        classes,
+                        size,
+                        batch,
+                        iters,
+                        self.wanted(),
+                        precision,
+                        &device,
+                        &tick,
+                    )
                 })
                 .collect::<Result<_>>()?;
             progress.finish();
             if self.json { print_json(&all) } else { show_layers(&all) }
         } else {
-            let way = if self.eager { Way::Eager } else { Way::Plan(self.wanted()) };
+            let way = if self.eager { Way::Eager } else { Way::Plan(self.wanted(), precision) };
             let all: Vec<_> = runs
                 .into_iter()
                 .map(|(model, size)| {
@@ -161,10 +173,11 @@ fn show_layers(all: &[bench::Layers]) -> Result<()> {
         table.row(row("all", "", total(|l| l.ms), flops, total(|l| l.floor_ms)));
         print!("{table}");
         println!(
-            "\n{} threads, {:.0} GFLOP/s a core, copies {:.1} GB/s; values take {} ({} without a plan)\n\
+            "\n{} threads, {:.0} GFLOP/s a core by {}, copies {:.1} GB/s; values take {} ({} without a plan)\n\
              a floor is that of the plain sum: Winograd's 3x3 convolutions need 4/9 of its products",
             r.threads,
             r.core_gflops,
+            r.kernels,
             r.copy_gbytes,
             bytes(r.planned_bytes as u64),
             bytes(r.naive_bytes as u64)

@@ -41,6 +41,7 @@ impl DoctorArgs {
         let (total, free) = (memory("MemTotal:"), memory("MemAvailable:"));
         let features = features();
         let isa = format!("{:?}", tensor::cpu::simd::Isa::current()).to_lowercase();
+        let halves = tensor::cpu::conv::Bf16Engine::current().to_string();
         let cuda = cuda_backend::examine(&cuda_backend::Environment::current());
         if self.json {
             return print_json(&serde_json::json!({
@@ -48,6 +49,7 @@ impl DoctorArgs {
                 "cpu": name,
                 "threads": cores,
                 "kernels": isa,
+                "bf16_kernels": halves,
                 "features": features.iter().map(|(n, has)| ((*n).to_owned(), *has)).collect::<std::collections::BTreeMap<_, _>>(),
                 "memory_bytes": total,
                 "available_bytes": free,
@@ -63,6 +65,7 @@ impl DoctorArgs {
         println!("dsnet {}", env!("CARGO_PKG_VERSION"));
         println!("processor  {name}, {cores} threads");
         println!("vectors    has {}; has not {}; kernels use {isa}", list(true), list(false));
+        println!("bf16       by {halves}");
         println!("memory     {}, {} available\n", size(total), size(free));
         println!("{cuda}");
         Ok(())

@@ -11,7 +11,7 @@ use super::{DataArgs, ThreadArgs, print_json, to_json};
 use crate::{
     Error, Result,
     data::{self, Source},
-    device::DeviceArgs,
+    device::{DeviceArgs, Precision},
     eval::evaluate,
     metrics::Scores,
     ui::{Progress, score_table},
@@ -49,6 +49,7 @@ struct Report<'a> {
     data: String,
     split: String,
     images: usize,
+    precision: Precision,
     #[serde(flatten)]
     scores: &'a Scores,
 }
@@ -64,7 +65,13 @@ impl EvalArgs {
         trained.info.check_classes(dataset.classes(), &self.weights, &dataset.describe())?;
         data::look_over(&*dataset, Depth::Labels)?;
         let progress = Progress::new("evaluating", "images", dataset.len() as u64);
-        let confusion = evaluate(&trained.net, &dataset, trained.info.normalization(), &progress)?;
+        let confusion = evaluate(
+            &trained.net,
+            self.device.precision(),
+            &dataset,
+            trained.info.normalization(),
+            &progress,
+        )?;
         progress.finish();
         let scores = Scores::new(&confusion, dataset.classes(), Some(&trained.info.gamma));
         let report = Report {
@@ -73,6 +80,7 @@ impl EvalArgs {
             data: dataset.describe(),
             split: self.split.to_string(),
             images: dataset.len(),
+            precision: self.device.precision(),
             scores: &scores,
         };
         match self.json.as_deref() {

@@ -123,14 +123,14 @@ impl PredictArgs {
         }
         let image = if is_dash(input) { standard_input()? } else { Image::read(input)? };
         let trained = self.trained()?;
-        let png = Segmenter::new(&trained)?.results(&image, forms)?.concat();
+        let png = Segmenter::new(&trained, self.device.precision())?.results(&image, forms)?.concat();
         let mut out = std::io::stdout().lock();
         out.write_all(&png).and_then(|()| out.flush()).map_err(|e| Error::io("write", "standard output", e))
     }
 
     fn to_folder(&self, out: &Path, forms: &[Form]) -> Result<()> {
         let trained = self.trained()?;
-        let segmenter = Segmenter::new(&trained)?;
+        let segmenter = Segmenter::new(&trained, self.device.precision())?;
         let jobs = jobs(&self.inputs)?;
         let progress = Progress::new("predicting", "images", jobs.len() as u64);
         for job in &jobs {

@@ -2,12 +2,12 @@
 
 use clap::Args;
 use nn::Initializer;
-use tensor::graph::passes;
 
 use super::print_json;
 use crate::{
     Error, Result,
-    compile::{Wanted, trace},
+    compile::{Wanted, optimized, trace},
+    device::Precision,
     infer::STRIDE,
     model::{self, DsNet},
     models,
@@ -31,6 +31,9 @@ pub struct SummaryArgs {
     /// Show the compiled graph for inference, before and after it is optimised
     #[arg(long, conflicts_with = "json")]
     plan: bool,
+    /// Show the compiled graph as the CPU runs it in bf16
+    #[arg(long)]
+    bf16: bool,
     /// Print the optimised graph in the DOT language, for Graphviz
     #[arg(long, conflicts_with_all = ["json", "plan"])]
     dot: bool,
@@ -57,9 +60,11 @@ impl SummaryArgs {
         }
         let net = DsNet::new(&model::config(&self.model, self.classes)?, &Initializer::new(0))?;
         if self.plan || self.dot {
-            let mut graph = trace(&net, &[1, 3, height, width], Wanted::Labels)?;
-            let (before, steps, naive) = (graph.to_string(), graph.nodes.len(), graph.naive_bytes());
-            passes::optimize(&mut graph)?;
+            let dims = [1, 3, height, width];
+            let recorded = trace(&net, &dims, Wanted::Labels)?;
+            let (before, steps, naive) = (recorded.to_string(), recorded.nodes.len(), recorded.naive_bytes());
+            let precision = if self.bf16 { Precision::Bf16 } else { Precision::F32 };
+            let graph = optimized(&net, &dims, Wanted::Labels, precision)?;
             if self.dot {
                 print!("{}", graph.dot());
                 return Ok(());

@@ -129,7 +129,7 @@ pub(super) fn make(row: &Row, request: &Request) -> Result<Measured> {
     let device = device::open(name, precision)?;
     for &size in &row.sizes {
         let progress = Progress::new(format!("measuring {model}"), "runs", request.iters as u64);
-        let way = Way::Plan(Wanted::Labels);
+        let way = Way::Plan(Wanted::Labels, precision);
         let tick = || progress.add(1);
         let inference = bench::inference(model, classes, size, 1, request.iters, way, &device, &tick)?;
         found.device.clone_from(&inference.device);

@@ -67,6 +67,19 @@ fn bench_shows_the_steps_of_a_plan() {
     assert!(table.contains("argmax") && table.contains("GFLOP/s"), "{table}");
     succeeds(dir.path(), &["bench", "--eager", "--model=dsnet-tiny", "--size=64x32", "--iters=1"]);
     fails(dir.path(), 2, &["bench", "--eager", "--labels"]);
+    let half = json(&[
+        "bench",
+        "--layers",
+        "--precision=bf16",
+        "--model=dsnet-tiny",
+        "--size=64x32",
+        "--iters=1",
+        "--json",
+    ]);
+    let bytes = |of: &Value| of[0]["naive_bytes"].as_u64().unwrap();
+    let whole = json(&["bench", "--layers", "--model=dsnet-tiny", "--size=64x32", "--iters=1", "--json"]);
+    assert!(bytes(&half) < bytes(&whole), "{half} {whole}");
+    fails(dir.path(), 2, &["bench", "--train", "--precision=bf16"]);
 }
 
 #[test]

@@ -33,12 +33,19 @@ fn train_then_eval_then_predict() {
     assert_eq!(scores["classes"].as_array().unwrap().len(), 19);
     assert_eq!((scores["model"].as_str(), scores["images"].as_u64()), (Some("dsnet-tiny"), Some(2)));
 
+    let text = succeeds(at, &[&["eval", weights, "--precision=bf16", "--json=-"][..], &spec].concat());
+    let half: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(half["precision"].as_str(), Some("bf16"));
+    assert!((half["miou"].as_f64().unwrap() - best).abs() < 0.05, "{best} {text}");
+
     // Pictures of sizes that are no multiples of 8, in folders.
     for (name, w, h) in [("in/a.png", 50, 37), ("in/sub/b.png", 9, 8)] {
         let image = Image::new(w, h, (0..w * h * 3).map(|i| i as u8).collect()).unwrap();
         image.save_png(at.join(name)).unwrap();
     }
     succeeds(at, &["predict", weights, "in", "--out=p", "--overlay", "--label-ids", "--color"]);
+    succeeds(at, &["predict", weights, "in", "--out=p", "--strip", "--precision=bf16"]);
+    assert_eq!(Image::read(at.join("p/a_strip.png")).unwrap().size(), (104, 37));
     for (stem, size) in [("p/a", (50, 37)), ("p/sub/b", (9, 8))] {
         for kind in ["overlay", "labelIds", "color"] {
             let image = Image::read(at.join(format!("{stem}_{kind}.png"))).unwrap();

@@ -18,28 +18,35 @@ pub fn interpret(graph: &Graph, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
     let mut values: HashMap<ValueId, Tensor> =
         graph.inputs.iter().copied().zip(inputs.iter().map(|&t| t.clone())).collect();
     for node in &graph.nodes {
-        let outs = interpret_step(&node.step, |id| lookup(graph, &values, id))?;
+        let dtype = Some(graph.meta(node.outs[0]).dtype);
+        let outs = interpret_step(&node.step, dtype, |id| lookup(graph, &values, id))?;
         values.extend(node.outs.iter().copied().zip(outs));
     }
     graph.outputs.iter().map(|&id| lookup(graph, &values, id)).collect()
 }
 
-/// Runs one step; `get` tells the values of its operands. Plans of backends do so with steps that they do not fuse.
+/// Runs one step whose first result has this type, or that of its operands; `get` tells the values of its operands. Plans of backends do so with steps
+/// that they do not fuse.
 ///
 /// # Errors
 /// Where the step fails.
-pub fn interpret_step(step: &Step, get: impl Fn(ValueId) -> Result<Tensor>) -> Result<Outputs<Tensor>> {
+pub fn interpret_step(
+    step: &Step,
+    dtype: Option<DType>,
+    get: impl Fn(ValueId) -> Result<Tensor>,
+) -> Result<Outputs<Tensor>> {
+    let stored = |y: Tensor| dtype.map_or(Ok(y.clone()), |dtype| y.cast(dtype));
     Ok(match step {
         Step::Op { op, ins } => {
             let ins = ins.iter().map(|&id| get(id)).collect::<Result<Vec<_>>>()?;
             execute(op, &ins.iter().collect::<Vec<_>>())?
         }
-        Step::Conv(step) => Outputs::from_iter([conv(step, get)?]),
+        Step::Conv(step) => Outputs::from_iter([stored(conv(step, get)?)?]),
         Step::Pool(pool) => {
             let (y, index) = collect(&pool.sources, get)?.max_pool2d(pool.window)?;
             Outputs::from_iter([y, index])
         }
-        Step::Collect(runs) => Outputs::from_iter([collect(runs, get)?]),
+        Step::Collect(runs) => Outputs::from_iter([stored(collect(runs, get)?)?]),
     })
 }
 
@@ -65,14 +72,20 @@ fn lookup(graph: &Graph, values: &HashMap<ValueId, Tensor>, id: ValueId) -> Resu
 }
 
 fn collect(runs: &[Run], get: impl Fn(ValueId) -> Result<Tensor>) -> Result<Tensor> {
-    let parts =
-        runs.iter().map(|run| get(run.value)?.narrow(1, run.start, run.len)).collect::<Result<Vec<_>>>()?;
+    let part = |run: &Run| get(run.value)?.narrow(1, run.start, run.len);
+    let mut parts = runs.iter().map(part).collect::<Result<Vec<_>>>()?;
+    if parts.iter().any(|part| part.dtype() != parts[0].dtype()) {
+        parts = parts.into_iter().map(wide).collect::<Result<_>>()?;
+    }
     Tensor::cat(&parts.iter().collect::<Vec<_>>(), 1)
 }
 
+/// Where the weights are bf16, so is what they are multiplied by; all sums are f32.
 fn conv(step: &ConvStep, get: impl Fn(ValueId) -> Result<Tensor>) -> Result<Tensor> {
-    let x = collect(&step.sources, &get)?;
-    let bias = step.bias.map(&get).transpose()?;
+    let stored = get(step.weight)?.dtype();
+    let get = |id| get(id).and_then(wide);
+    let x = collect(&step.sources, get)?;
+    let bias = step.bias.map(get).transpose()?;
     let weight = get(step.weight)?;
     let mut y = match &step.kind {
         ConvKind::Plain(conv) => x.conv2d(&weight, bias.as_ref(), conv)?,
@@ -80,8 +93,9 @@ fn conv(step: &ConvStep, get: impl Fn(ValueId) -> Result<Tensor>) -> Result<Tens
     };
     y = relu(y, step.relu)?;
     if let Some(tail) = &step.tail {
-        let bias = tail.bias.map(&get).transpose()?;
-        y = relu(y.conv2d(&get(tail.weight)?, bias.as_ref(), &Conv2d::default())?, tail.relu)?;
+        let bias = tail.bias.map(get).transpose()?;
+        let read = wide(y.cast(stored)?)?;
+        y = relu(read.conv2d(&get(tail.weight)?, bias.as_ref(), &Conv2d::default())?, tail.relu)?;
     }
     match step.residual {
         Some(Residual::Value(value)) => y = y.add(&get(value)?)?,
@@ -93,6 +107,11 @@ fn conv(step: &ConvStep, get: impl Fn(ValueId) -> Result<Tensor>) -> Result<Tens
     }
     y = relu(y, step.relu_last)?;
     if step.labels { y.argmax(1)?.cast(DType::U8) } else { Ok(y) }
+}
+
+/// bf16 as f32, anything else as it is.
+fn wide(x: Tensor) -> Result<Tensor> {
+    if x.dtype() == DType::BF16 { x.cast(DType::F32) } else { Ok(x) }
 }
 
 fn relu(y: Tensor, on: bool) -> Result<Tensor> {

@@ -102,6 +102,11 @@ impl Graph {
         self.value(meta, None)
     }
 
+    /// Stores a value as another type; the caller sees to its maker and its readers.
+    pub(crate) fn set_dtype(&mut self, id: ValueId, dtype: crate::DType) {
+        self.values[id.0].meta.dtype = dtype;
+    }
+
     /// Dims and dtype of a value.
     pub fn meta(&self, id: ValueId) -> &Meta {
         &self.values[id.0].meta

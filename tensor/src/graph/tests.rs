@@ -83,6 +83,25 @@ fn optimized(graph: &Graph) -> Graph {
     graph
 }
 
+/// Compares an optimised graph in bf16 with its plan. A sum that lies on the border of two roundings may go either way and, at
+/// a maximum, be put to another place: few numbers may differ by more than a rounding.
+fn check_half(fused: &Graph, inputs: &[&Tensor]) {
+    let mut graph = fused.clone();
+    passes::lower_precision(&mut graph).unwrap();
+    let wanted = interpret(&graph, inputs).unwrap();
+    let plan = cpu::device().plan(&graph).unwrap();
+    for found in [plan.run(inputs).unwrap(), plan.run(inputs).unwrap()] {
+        for (found, wanted) in found.iter().zip(&wanted) {
+            assert_eq!(found.meta(), wanted.meta(), "{graph}");
+            let (found, wanted) = (found.to_f64_vec().unwrap(), wanted.to_f64_vec().unwrap());
+            let size = wanted.iter().fold(1e-3, |a: f64, b| a.max(b.abs()));
+            let near = |(f, w): &(&f64, &f64)| (*f - *w).abs() <= size / 128.0;
+            let same = found.iter().zip(&wanted).filter(near).count();
+            assert!(20 * same >= 19 * wanted.len(), "{same} of {} are equal\n{graph}", wanted.len());
+        }
+    }
+}
+
 /// Compares a graph as it is, optimised, and planned.
 fn check(graph: &Graph) {
     let inputs: Vec<Tensor> = graph
@@ -97,6 +116,7 @@ fn check(graph: &Graph) {
     let inputs: Vec<&Tensor> = inputs.iter().collect();
     let wanted = interpret(graph, &inputs).unwrap();
     let fused = optimized(graph);
+    check_half(&fused, &inputs);
     let plan = cpu::device().plan(&fused).unwrap();
     // Twice: the second run finds the first one's values in memory.
     for found in [interpret(&fused, &inputs).unwrap(), plan.run(&inputs).unwrap(), plan.run(&inputs).unwrap()]
@@ -218,6 +238,53 @@ fn labels_are_all_that_is_stored_where_they_are_all_that_is_wanted() {
     let graph = b.finish(&[labels]);
     let text = optimized(&graph).to_string();
     assert!(text.ends_with("stride 2x2 + bias, argmax -> u8[1, 12, 20]\nreturn %5\n"), "{text}");
+    check(&graph);
+}
+
+#[test]
+fn values_between_fused_steps_become_bf16() {
+    let mut b = Builder::new();
+    let x = b.image([1, 3, 8, 8]);
+    let y = b.same(x, 8, 3);
+    let y = b.norm(y, true);
+    let pooled = b.graph.push(MaxPool2d { window: Window::square(2) }.into(), &[y], "").unwrap()[0];
+    let left = b.same(pooled, 8, 1);
+    let sum = b.push(Binary::Add, &[left, pooled]);
+    // Read by what has no bf16 kernel: stays f32.
+    let gate = b.push(Unary::Sigmoid, &[sum]);
+    let out = b.same(sum, 2, 1);
+    let graph = b.finish(&[gate, out]);
+    let fused = optimized(&graph);
+    assert_eq!(
+        fused.to_string(),
+        "%0 = input f32[1, 3, 8, 8]
+%7 = conv2d 3x3(%0) + bias, relu -> f32[1, 8, 8, 8]
+%8 = max_pool2d 2x2(%7) -> f32[1, 8, 4, 4]
+%12 = conv2d 1x1(%8), add %8 -> f32[1, 8, 4, 4]
+%13 = sigmoid(%12) -> f32[1, 8, 4, 4]
+%15 = conv2d 1x1(%12) -> f32[1, 2, 4, 4]
+return %13, %15
+"
+    );
+    let mut half = fused.clone();
+    passes::lower_precision(&mut half).unwrap();
+    // Names of the two rounded copies.
+    let (image, copy) = (half.nodes[0].outs[0], half.nodes[5].outs[0]);
+    assert_eq!(
+        half.to_string(),
+        format!(
+            "%0 = input f32[1, 3, 8, 8]
+{image} = collect(%0) -> bf16[1, 3, 8, 8]
+%7 = conv2d 3x3({image}) + bias, relu -> bf16[1, 8, 8, 8]
+%8 = max_pool2d 2x2(%7) -> bf16[1, 8, 4, 4]
+%12 = conv2d 1x1(%8), add %8 -> f32[1, 8, 4, 4]
+%13 = sigmoid(%12) -> f32[1, 8, 4, 4]
+{copy} = collect(%12) -> bf16[1, 8, 4, 4]
+%15 = conv2d 1x1({copy}) -> f32[1, 2, 4, 4]
+return %13, %15
+"
+        )
+    );
     check(&graph);
 }
 

@@ -450,7 +450,7 @@ fn covers(tap: &AxisTap, start: usize, len: usize) -> bool {
 
 vectorized! {
     /// The channel of each pixel's largest value: the first of equal ones, NaN counting as larger than every number.
-    fn best_channels<T: Scalar>(pixels: &[T], channels: usize, labels: &mut [u8]) {
+    pub(super) fn best_channels<T: Scalar>(pixels: &[T], channels: usize, labels: &mut [u8]) {
         // Several pixels at once, in local arrays, which stay in registers.
         const BLOCK: usize = 8;
         for (labels, pixels) in labels.chunks_mut(BLOCK).zip(pixels.chunks(BLOCK * channels)) {

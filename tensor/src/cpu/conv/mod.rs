@@ -4,6 +4,7 @@
 //! dedicated path for depthwise filters. `direct.rs` drives the passes that produce pixels, `weight_gradient.rs` the one that
 //! produces weights; both cut the work by geometry alone, so results are the same bits for any number of threads.
 
+pub(crate) mod bf16;
 mod direct;
 mod epilogue;
 mod fold;
@@ -14,6 +15,7 @@ mod tests;
 mod weight_gradient;
 mod winograd;
 
+pub use bf16::Engine as Bf16Engine;
 pub(crate) use epilogue::{After, Pointwise};
 pub use epilogue::{Epilogue, Residual};
 pub use geometry::ConvGeometry;

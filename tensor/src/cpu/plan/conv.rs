@@ -30,24 +30,29 @@ fn constant(graph: &Graph, id: ValueId) -> Result<Tensor> {
     constant.to_format(Format::Contiguous)
 }
 
+/// Sizes of the convolution that makes `out`.
+pub(super) fn shape(graph: &Graph, step: &ConvStep, out: ValueId) -> (ConvGeometry, Direction) {
+    let image = &graph.meta(step.sources[0].value).dims;
+    let channels: usize = step.sources.iter().map(|run| run.len).sum();
+    let x = [image[0], channels, image[2], image[3]];
+    let (w, out) = (&graph.meta(step.weight).dims, &graph.meta(out).dims);
+    let size = if step.labels { [out[1], out[2]] } else { [out[2], out[3]] };
+    match &step.kind {
+        ConvKind::Plain(conv) => {
+            let y = [x[0], w[0], size[0], size[1]];
+            (geometry(conv, &x, &y, [w[2], w[3]]), Direction::Forward)
+        }
+        ConvKind::Transposed(conv) => {
+            let y = [x[0], w[1] * conv.conv.groups, size[0], size[1]];
+            (geometry(&conv.conv, &y, &x, [w[2], w[3]]), Direction::InputGradient)
+        }
+    }
+}
+
 impl PreparedConv {
     pub fn new(graph: &Graph, step: &ConvStep, out: ValueId) -> Result<Self> {
-        let image = &graph.meta(step.sources[0].value).dims;
-        let channels: usize = step.sources.iter().map(|run| run.len).sum();
-        let x = [image[0], channels, image[2], image[3]];
+        let (geometry, direction) = shape(graph, step, out);
         let weight = constant(graph, step.weight)?;
-        let (w, out) = (weight.dims(), &graph.meta(out).dims);
-        let size = if step.labels { [out[1], out[2]] } else { [out[2], out[3]] };
-        let (geometry, direction) = match &step.kind {
-            ConvKind::Plain(conv) => {
-                let y = [x[0], w[0], size[0], size[1]];
-                (geometry(conv, &x, &y, [w[2], w[3]]), Direction::Forward)
-            }
-            ConvKind::Transposed(conv) => {
-                let y = [x[0], w[1] * conv.conv.groups, size[0], size[1]];
-                (geometry(&conv.conv, &y, &x, [w[2], w[3]]), Direction::InputGradient)
-            }
-        };
         let bias = |id: Option<ValueId>| id.map(|id| constant(graph, id)).transpose();
         let tail = match &step.tail {
             Some(tail) => {

@@ -2,6 +2,8 @@
 
 mod arena;
 mod conv;
+mod half;
+mod half_conv;
 mod memory;
 mod pool;
 
@@ -19,6 +21,7 @@ use crate::{
 };
 use arena::Memory;
 use conv::PreparedConv;
+use half_conv::PreparedHalf;
 
 /// A graph with packed weights and a place for each value.
 pub(super) struct CpuPlan {
@@ -34,6 +37,12 @@ pub(super) struct CpuPlan {
 enum Prepared {
     /// A convolution in f32 by the fused kernel.
     Conv(Box<PreparedConv>),
+    /// A convolution in bf16 by the fused kernel.
+    HalfConv(Box<PreparedHalf>),
+    /// A 2×2 max pool in bf16.
+    HalfPool,
+    /// Channels copied together, from or to bf16.
+    HalfCollect,
     /// A 2×2 max pool in f32, straight from its runs of channels.
     Pool,
     /// Channels copied together.
@@ -52,12 +61,19 @@ impl CpuPlan {
     pub fn new(graph: &Graph) -> Result<Self> {
         let prepare = |node: &Node| -> Result<Prepared> {
             let float = |runs: &[Run]| runs.iter().all(|run| graph.meta(run.value).dtype == DType::F32);
+            let half = |runs: &[Run]| runs.iter().all(|run| graph.meta(run.value).dtype == DType::BF16);
+            let float_out = |node: &Node| graph.meta(node.outs[0]).dtype == DType::F32;
             Ok(match &node.step {
                 Step::Conv(conv) if float(&conv.sources) => {
                     Prepared::Conv(Box::new(PreparedConv::new(graph, conv, node.outs[0])?))
                 }
+                Step::Conv(conv) if PreparedHalf::fits(graph, conv, node.outs[0]) => {
+                    Prepared::HalfConv(Box::new(PreparedHalf::new(graph, conv, node.outs[0])?))
+                }
                 Step::Pool(pool) if float(&pool.sources) && pool::fits(graph, pool) => Prepared::Pool,
-                Step::Collect(runs) if float(runs) => Prepared::Collect,
+                Step::Pool(pool) if half(&pool.sources) && pool::fits(graph, pool) => Prepared::HalfPool,
+                Step::Collect(runs) if float(runs) && float_out(node) => Prepared::Collect,
+                Step::Collect(runs) if half::fits(graph, runs, node.outs[0]) => Prepared::HalfCollect,
                 Step::Conv(_) | Step::Pool(_) | Step::Collect(_) | Step::Op { .. } => Prepared::Tensors,
             })
         };
@@ -78,9 +94,15 @@ impl CpuPlan {
             (Prepared::Collect, Step::Collect(runs)) => {
                 pool::collect(&self.graph, runs, memory, node.outs[0])
             }
+            (Prepared::HalfConv(conv), Step::Conv(step)) => conv.run(step, memory, node.outs[0]),
+            (Prepared::HalfPool, Step::Pool(step)) => half::pool(&self.graph, step, memory, &node.outs),
+            (Prepared::HalfCollect, Step::Collect(runs)) => {
+                half::collect(&self.graph, runs, memory, node.outs[0])
+            }
             _ => {
+                let dtype = Some(self.graph.meta(node.outs[0]).dtype);
                 // SAFETY: see above.
-                let outs = interpret_step(&node.step, |id| unsafe { memory.tensor(id) })?;
+                let outs = interpret_step(&node.step, dtype, |id| unsafe { memory.tensor(id) })?;
                 for (&id, tensor) in node.outs.iter().zip(&outs) {
                     // SAFETY: see above.
                     unsafe { memory.store(id, tensor)? };

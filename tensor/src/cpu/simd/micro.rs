@@ -96,7 +96,7 @@ macro_rules! each_vector {
     };
 }
 
-pub(super) use each;
+pub(super) use {each, each_vector};
 
 /// Most pixels of a tile: what [`each`] repeats.
 pub(crate) const MAX_MR: usize = 14;

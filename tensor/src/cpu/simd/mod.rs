@@ -15,6 +15,8 @@ mod winograd;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod pairs;
 
 use std::cell::Cell;
 use std::hint::black_box;

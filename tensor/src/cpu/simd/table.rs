@@ -17,7 +17,7 @@ pub(crate) const MAX_NV: usize = 3;
 
 /// Instances of one loop for different tile heights, lowest first. The lowest is one. Not every height has an instance: each
 /// costs compile time, and tiles of the lengths between are made of two.
-pub(crate) struct Heights<F: 'static>(&'static [(usize, F)]);
+pub(crate) struct Heights<F: 'static>(pub(super) &'static [(usize, F)]);
 
 /// A tile of some pixels (or channels) and the loop to run on it.
 #[derive(Clone, Copy)]

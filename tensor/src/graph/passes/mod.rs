@@ -7,6 +7,7 @@ mod constants;
 mod convolution;
 mod dead;
 mod labels;
+mod precision;
 mod residual;
 mod tail;
 
@@ -17,6 +18,7 @@ pub use constants::fold_constants;
 pub use convolution::recognize_convolutions;
 pub use dead::remove_dead;
 pub use labels::fuse_labels;
+pub use precision::lower_precision;
 pub use residual::fuse_residual;
 pub use tail::fuse_tail;
 

@@ -1,0 +1,268 @@
+//! Every engine against plain loops, on small whole numbers, whose sums are exact in any order: results are equal, bit for
+//! bit. All memory that is not to be read holds NaN.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What is drawn: sizes, and which parts of the epilogue there are.
+#[derive(Debug, Clone)]
+struct Case {
+    geometry: ConvGeometry,
+    transposed: bool,
+    /// Channels of each run, channels before it and after it in its image.
+    runs: Vec<[usize; 3]>,
+    tail: Option<usize>,
+    bias: bool,
+    relu: bool,
+    relu_last: bool,
+    residual: u8,
+    labels: bool,
+    wide: bool,
+    seed: u64,
+}
+
+fn numbers(seed: u64, len: usize, most: i64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) as i64 % (2 * most + 1) - most) as f32
+        })
+        .collect()
+}
+
+fn halves(values: &[f32]) -> Vec<bf16> {
+    values.iter().map(|&v| bf16::from_f32(v)).collect()
+}
+
+/// `[c_out, c_in, kh, kw]` weights applied forward, or as the adjoint, to NHWC pixels.
+fn sums(g: &ConvGeometry, transposed: bool, x: &[f32], weights: &[f32]) -> Vec<f32> {
+    let (small, large) = (g.output_len(), g.input_len());
+    let mut y = vec![0.0; if transposed { large } else { small }];
+    let [kh, kw] = g.kernel;
+    for n in 0..g.batch {
+        for (oh, ow) in (0..g.out_h).flat_map(|oh| (0..g.out_w).map(move |ow| (oh, ow))) {
+            for (i, j) in (0..kh).flat_map(|i| (0..kw).map(move |j| (i, j))) {
+                let h = (oh * g.stride[0] + i * g.dilation[0]).wrapping_sub(g.padding[0]);
+                let w = (ow * g.stride[1] + j * g.dilation[1]).wrapping_sub(g.padding[1]);
+                if h >= g.in_h || w >= g.in_w {
+                    continue;
+                }
+                let (a, b) = ((n * g.in_h + h) * g.in_w + w, (n * g.out_h + oh) * g.out_w + ow);
+                for (k, c) in (0..g.c_out).flat_map(|k| (0..g.c_in).map(move |c| (k, c))) {
+                    let weight = weights[((k * g.c_in + c) * kh + i) * kw + j];
+                    if transposed {
+                        y[a * g.c_in + c] += x[b * g.c_out + k] * weight;
+                    } else {
+                        y[b * g.c_out + k] += x[a * g.c_in + c] * weight;
+                    }
+                }
+            }
+        }
+    }
+    y
+}
+
+fn add_bias(y: &mut [f32], bias: Option<&[f32]>, relu: bool) {
+    if let Some(bias) = bias {
+        y.chunks_mut(bias.len()).flat_map(|p| p.iter_mut().zip(bias)).for_each(|(y, b)| *y += b);
+    }
+    if relu {
+        y.iter_mut().for_each(|y| *y = y.max(0.0));
+    }
+}
+
+fn check(case: &Case) {
+    let g = &case.geometry;
+    let (depth, channels, [h, w]) = if case.transposed {
+        (g.c_out, g.c_in, [g.in_h, g.in_w])
+    } else {
+        (g.c_in, g.c_out, [g.out_h, g.out_w])
+    };
+    let pixels = g.batch * h * w;
+    let last = case.tail.unwrap_or(channels);
+    let x_len = if case.transposed { g.output_len() } else { g.input_len() };
+    let x = numbers(case.seed, x_len, 3);
+    let weights = numbers(case.seed + 1, g.weight_len(), 2);
+    let tail_weights = case.tail.map(|k| numbers(case.seed + 2, k * channels, 2));
+    let bias = case.bias.then(|| numbers(case.seed + 3, channels, 5));
+    let tail_bias = case.bias.then(|| numbers(case.seed + 4, last, 5));
+    let image = numbers(case.seed + 5, pixels * last, 40);
+    let even = h % 2 == 0 && w % 2 == 0;
+    let pooled = numbers(case.seed + 6, pixels / 4 * last, 40);
+    let index: Vec<u8> =
+        numbers(case.seed + 7, pixels / 4 * last, 2).iter().map(|&v| (v + 2.0) as u8 % 4).collect();
+
+    let mut wanted = sums(g, case.transposed, &x, &weights);
+    add_bias(&mut wanted, bias.as_deref(), case.relu);
+    if let (Some(k), Some(weights)) = (case.tail, &tail_weights) {
+        let flat = ConvGeometry::new(1, [1, pixels], channels, k, [1, 1]);
+        let kept: Vec<f32> = halves(&wanted).iter().map(|v| v.to_f32()).collect();
+        wanted = sums(&flat, false, &kept, weights);
+        add_bias(&mut wanted, tail_bias.as_deref(), case.relu);
+    }
+    let residual = match case.residual {
+        1 => Some(image.clone()),
+        2 if even => Some(
+            (0..pixels * last)
+                .map(|i| {
+                    let (pixel, c) = (i / last, i % last);
+                    let (n, row, column) = (pixel / (h * w), pixel / w % h, pixel % w);
+                    let at = ((n * (h / 2) + row / 2) * (w / 2) + column / 2) * last + c;
+                    if usize::from(index[at]) == row % 2 * 2 + column % 2 { pooled[at] } else { 0.0 }
+                })
+                .collect(),
+        ),
+        _ => None,
+    };
+    if let Some(residual) = &residual {
+        wanted.iter_mut().zip(residual).for_each(|(y, r)| *y += r);
+        if case.relu_last {
+            wanted.iter_mut().for_each(|y| *y = y.max(0.0));
+        }
+    }
+
+    // Each run in an image of its own, among channels of NaN.
+    let mut first = 0;
+    let images: Vec<(Vec<bf16>, [usize; 3])> = case
+        .runs
+        .iter()
+        .map(|&[len, before, after]| {
+            let pitch = before + len + after;
+            let mut image = vec![bf16::NAN; x_len / depth * pitch];
+            for (to, from) in image.chunks_mut(pitch).zip(x.chunks(depth)) {
+                to[before..before + len].copy_from_slice(&halves(&from[first..first + len]));
+            }
+            first += len;
+            (image, [pitch, before, len])
+        })
+        .collect();
+    let sources: Vec<Source<'_, bf16>> = images
+        .iter()
+        .map(|(data, [pitch, start, len])| Source { data, pitch: *pitch, start: *start, len: *len })
+        .collect();
+    let direction = if case.transposed { Direction::InputGradient } else { Direction::Forward };
+    let runs: Vec<usize> = case.runs.iter().map(|run| run[0]).collect();
+    let (image, pooled) = (halves(&image), halves(&pooled));
+    let residual = residual.map(|_| match case.residual {
+        1 => Residual::Image(&image[..]),
+        _ => Residual::Unpooled { pooled: &pooled, index: &index },
+    });
+    for engine in Engine::available() {
+        with_engine(engine, || {
+            let packed = Weights::new(g, direction, &runs, &weights);
+            let flat = case.tail.map(|k| ConvGeometry::new(1, [1, 1], channels, k, [1, 1]));
+            let tail = flat.zip(tail_weights.as_ref());
+            let tail = tail.map(|(flat, w)| Weights::new(&flat, Direction::Forward, &[channels], w));
+            let last_finish = |bias| Finish { bias, relu: case.relu, residual, relu_last: case.relu_last };
+            let finish = match &tail {
+                Some(_) => {
+                    Finish { bias: bias.as_deref(), relu: case.relu, residual: None, relu_last: false }
+                }
+                None => last_finish(bias.as_deref()),
+            };
+            let tail = tail.as_ref().map(|tail| (tail, last_finish(tail_bias.as_deref())));
+            let conv = Conv { geometry: g, sources: &sources, weights: &packed, finish, tail };
+            if case.labels {
+                let mut found = vec![0; pixels];
+                conv.run(Out::Labels(&mut found));
+                let best = wanted.chunks(last).map(|p| {
+                    let most = p.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                    p.iter().position(|&v| v == most).unwrap() as u8
+                });
+                assert_eq!(found, best.collect::<Vec<u8>>(), "{engine} {case:?}");
+            } else if case.wide {
+                let mut found = vec![0.0; wanted.len()];
+                conv.run(Out::F32(&mut found));
+                assert_eq!(found, wanted, "{engine} {case:?}");
+            } else {
+                let mut found = vec![bf16::NAN; wanted.len()];
+                conv.run(Out::Bf16(&mut found));
+                assert_eq!(found, halves(&wanted), "{engine} {case:?}");
+            }
+        });
+    }
+}
+
+prop_compose! {
+    fn case()(
+        (batch, size) in (1usize..3, [1usize..20, 1usize..70]),
+        kernel in [1usize..4, 1usize..4],
+        (stride, dilation) in ([1usize..4, 1usize..4], [1usize..4, 1usize..6]),
+        runs in prop::collection::vec([1usize..40, 0usize..4, 0usize..4], 1..4),
+        channels in 1usize..50,
+        tail in prop::option::of(1usize..50),
+        (padding, transposed) in ([0usize..4, 0usize..4], any::<bool>()),
+        (bias, relu, relu_last, residual) in (any::<bool>(), any::<bool>(), any::<bool>(), 0u8..3),
+        (labels, wide) in (any::<bool>(), any::<bool>()),
+        seed in any::<u32>(),
+    ) -> Case {
+        let depth = runs.iter().map(|run| run[0]).sum();
+        let (c_in, c_out) = if transposed { (channels, depth) } else { (depth, channels) };
+        let geometry = ConvGeometry::new(batch, size, c_in, c_out, kernel)
+            .with_stride(stride)
+            .with_dilation(dilation)
+            .with_padding(padding);
+        // One half without labels; those of sums that went through a residual are tested too.
+        let labels = labels && wide;
+        Case { geometry, transposed, runs, tail, bias, relu, relu_last, residual, labels, wide, seed: seed.into() }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn all_engines_compute_what_plain_loops_do(case in case()) {
+        let g = &case.geometry;
+        prop_assume!(g.out_h > 0 && g.out_w > 0);
+        check(&case);
+    }
+}
+
+/// The shapes of the network: one whole source of 32 or 64 channels read in place, wide rows, dilation past the edge.
+#[test]
+fn wide_rows_in_place() {
+    for (channels, dilation, width) in [(32, 1, 100), (64, 17, 80), (64, 2, 33), (16, 1, 49)] {
+        let geometry = ConvGeometry::new(1, [6, width], channels, 24, [3, 3])
+            .with_dilation([dilation; 2])
+            .with_padding([dilation; 2]);
+        check(&Case {
+            geometry,
+            transposed: false,
+            runs: vec![[channels, 0, 0]],
+            tail: Some(19),
+            bias: true,
+            relu: true,
+            relu_last: true,
+            residual: 1,
+            labels: false,
+            wide: false,
+            seed: 5,
+        });
+    }
+}
+
+#[test]
+fn threads_do_not_change_results() {
+    let g = ConvGeometry::new(2, [40, 90], 37, 21, [3, 3]).with_padding([1, 1]);
+    let x: Vec<bf16> = numbers(3, g.input_len(), 1000).iter().map(|v| bf16::from_f32(v / 317.0)).collect();
+    let weights: Vec<f32> =
+        numbers(4, g.weight_len(), 1000).iter().map(|v| bf16::from_f32(v / 411.0).to_f32()).collect();
+    let source = [Source { data: &x, pitch: 37, start: 0, len: 37 }];
+    for engine in Engine::available() {
+        let weights = with_engine(engine, || Weights::new(&g, Direction::Forward, &[37], &weights));
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut y = vec![0.0; g.output_len()];
+            let finish = Finish { bias: None, relu: false, residual: None, relu_last: false };
+            let conv = Conv { geometry: &g, sources: &source, weights: &weights, finish, tail: None };
+            pool.install(|| conv.run(Out::F32(&mut y)));
+            y
+        };
+        let one = run(1);
+        assert!(one.iter().any(|v| v.fract() != 0.0));
+        assert_eq!(run(3), one, "{engine}");
+    }
+}
