@@ -5,6 +5,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cudarc::nccl::sys::{self, ncclDataType_t as Data};
 use tensor::{DType, Format, Tensor};
@@ -34,6 +35,20 @@ impl Id {
         libs.check(Library::Nccl, "ncclGetUniqueId", status, "beginning a group of GPUs")?;
         Ok(Self(id))
     }
+
+    /// Its length in bytes.
+    pub const LEN: usize = 128;
+
+    /// As bytes, to be handed to other ranks.
+    pub fn to_bytes(self) -> [u8; Self::LEN] {
+        self.0.internal.map(|c| c as u8)
+    }
+
+    /// From bytes; none where they are not [`Id::LEN`].
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: [u8; Self::LEN] = bytes.try_into().ok()?;
+        Some(Self(sys::ncclUniqueId { internal: bytes.map(|b| b as std::ffi::c_char) }))
+    }
 }
 
 /// One rank of a group of GPUs.
@@ -44,6 +59,7 @@ pub struct Communicator {
     raw: sys::ncclComm_t,
     rank: usize,
     world: usize,
+    given_up: AtomicBool,
 }
 
 // SAFETY: NCCL takes a communicator from any thread, one at a time; `&self` calls only put work on one stream, which the
@@ -68,7 +84,7 @@ impl Communicator {
         };
         let what = format!("joining {world} GPUs as rank {rank}");
         context.libs.check(Library::Nccl, "ncclCommInitRank", status, &what)?;
-        Ok(Self { gpu: gpu.clone(), stream, raw, rank, world })
+        Ok(Self { gpu: gpu.clone(), stream, raw, rank, world, given_up: AtomicBool::new(false) })
     }
 
     /// Which rank this is.
@@ -162,25 +178,22 @@ impl Communicator {
         libs.check(Library::Nccl, "a collective call", status, "a rank was lost")
     }
 
-    /// Ends the group for all ranks: calls under way fail instead of waiting for this rank.
-    pub fn abort(mut self) {
-        let raw = std::mem::replace(&mut self.raw, std::ptr::null_mut());
-        let _ = self.gpu.context().enter();
-        if let Ok(table) = self.gpu.context().libs.nccl() {
-            // SAFETY: made in `new`; not used again.
-            unsafe { call!(table, sys::ncclCommAbort(raw)) };
-        }
+    /// Lets the group end for all ranks when this one is dropped: calls under way fail instead of waiting for it.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for Communicator {
     fn drop(&mut self) {
-        if self.raw.is_null() {
-            return;
-        }
-        let _ = self.stream.synchronize();
-        if let Ok(table) = self.gpu.context().libs.nccl() {
-            // SAFETY: made in `new`.
+        let Ok(table) = self.gpu.context().libs.nccl() else { return };
+        let _ = self.gpu.context().enter();
+        if self.given_up.load(Ordering::Relaxed) || std::thread::panicking() {
+            // SAFETY: made in `new`, not used again.
+            unsafe { call!(table, sys::ncclCommAbort(self.raw)) };
+        } else {
+            let _ = self.stream.synchronize();
+            // SAFETY: as above.
             unsafe { call!(table, sys::ncclCommDestroy(self.raw)) };
         }
     }

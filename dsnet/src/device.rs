@@ -86,6 +86,17 @@ pub fn open(name: &str, precision: Precision) -> Result<Device> {
     Ok(gpu)
 }
 
+/// The device of a rank in training: the one of that place in the list `name`, as `cuda:0,1`.
+///
+/// # Errors
+/// As [`open`]; a precision in which training is not done.
+pub(crate) fn of_rank(name: &str, precision: Precision, rank: usize) -> Result<Device> {
+    match ordinals(name)?.get(rank) {
+        Some(ordinal) => open_for_training(&format!("cuda:{ordinal}"), precision),
+        None => open_for_training("cpu", precision),
+    }
+}
+
 /// Opens a device by name for training.
 ///
 /// # Errors
@@ -110,16 +121,29 @@ pub(crate) fn gpu(device: &Device) -> Result<Option<Arc<CudaBackend>>> {
 
 /// The number of the GPU that a name means; none for the CPU.
 fn ordinal(name: &str) -> Result<Option<usize>> {
+    match ordinals(name)?[..] {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        _ => Err(Error::usage(format!("--device {name}: several GPUs are for training; name one"))),
+    }
+}
+
+/// The numbers of the GPUs that a name means; none for the CPU.
+pub(crate) fn ordinals(name: &str) -> Result<Vec<usize>> {
     let wrong = || {
         Error::usage(format!("there is no device \"{name}\": write cpu, cuda, or cuda:1 for the second GPU"))
     };
     match name.split_once(':') {
-        None if name == "cpu" => Ok(None),
-        None if name == "cuda" => Ok(Some(0)),
-        Some(("cuda", list)) if list.contains(',') => Err(Error::usage(format!(
-            "--device {name}: one GPU at a time; training on several is not there yet"
-        ))),
-        Some(("cuda", number)) => number.parse().map(Some).map_err(|_| wrong()),
+        None if name == "cpu" => Ok(vec![]),
+        None if name == "cuda" => Ok(vec![0]),
+        Some(("cuda", list)) => {
+            let all =
+                list.split(',').map(|n| n.parse().map_err(|_| wrong())).collect::<Result<Vec<usize>>>()?;
+            match (1..all.len()).find(|&i| all[..i].contains(&all[i])) {
+                Some(i) => Err(Error::usage(format!("--device {name} names GPU {} twice", all[i]))),
+                None => Ok(all),
+            }
+        }
         _ => Err(wrong()),
     }
 }
@@ -136,7 +160,9 @@ mod tests {
         for wrong in ["gpu", "cuda:", "cuda:x", "cpu:1", "cuda:-1", ""] {
             assert!(ordinal(wrong).unwrap_err().to_string().contains("there is no device"), "{wrong}");
         }
-        assert!(ordinal("cuda:0,1").unwrap_err().to_string().contains("one GPU at a time"));
+        assert_eq!(ordinals("cuda:2,0").unwrap(), [2, 0]);
+        assert!(ordinals("cuda:1,0,1").unwrap_err().to_string().contains("names GPU 1 twice"));
+        assert!(ordinal("cuda:0,1").unwrap_err().to_string().contains("several GPUs are for training"));
         assert!(open("cpu", Precision::F16).unwrap_err().to_string().contains("want a GPU"));
         assert!(open_for_training("cuda", Precision::Bf16).unwrap_err().to_string().contains("f32 or tf32"));
     }

@@ -9,6 +9,7 @@ use crate::support::{environment, normal};
 /// Runs `f` as both ranks of a group, each on a GPU of its own.
 fn ranks<T: Send>(f: impl Fn(&Communicator, &Device) -> T + Sync) -> Vec<T> {
     let id = Id::new(&CudaBackend::open(&environment(), 0).unwrap()).unwrap();
+    let id = Id::from_bytes(&id.to_bytes()).unwrap();
     std::thread::scope(|scope| {
         let each: Vec<_> = (0..2)
             .map(|rank| {
@@ -69,7 +70,7 @@ fn a_rank_that_ends_the_group_is_noticed() {
                 let gpu = CudaBackend::open(&environment(), 2 + rank).unwrap();
                 let comm = Communicator::new(&gpu, id, rank, 2).unwrap();
                 if rank == 1 {
-                    return comm.abort();
+                    return comm.give_up();
                 }
                 // Waits for the other, who never comes.
                 let value = normal(&[4], DType::F32, 1).to_device(&(gpu.clone() as Device)).unwrap();

@@ -65,7 +65,8 @@ impl TrainArgs {
             let config = options.resolve()?;
             config.check_init()?;
             // Opened once more when the training begins, at no cost: what can not work should leave no folder.
-            device::open_for_training(&config.device, config.precision)?;
+            (0..config.ranks)
+                .try_for_each(|rank| device::of_rank(&config.device, config.precision, rank).map(drop))?;
             let source = format!("{:?}", config.data.source).to_lowercase();
             let name = format!("{source}-{}", config.model);
             (RunFolder::create(out.as_deref(), &name, &options)?, options)

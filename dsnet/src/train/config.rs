@@ -116,6 +116,8 @@ impl TrainOptions {
             OptimizerKind::Sgd => 2e-2,
         };
         let synthetic = source == Source::Synthetic;
+        // A rank for each GPU.
+        let gpus = crate::device::ordinals(self.device.as_deref().unwrap_or("cpu"))?.len();
         Ok(self.or(Self {
             data: Some(source),
             labels: (source == Source::Cityscapes).then_some(Labels::Fine),
@@ -145,7 +147,7 @@ impl TrainOptions {
             seed: Some(0),
             device: Some("cpu".into()),
             precision: Some(Precision::F32),
-            ranks: Some(1),
+            ranks: Some(gpus.max(1)),
             rank_timeout: Some(30.0),
             save_every: Some(50),
             eval_every: Some(1),
@@ -210,6 +212,13 @@ impl TrainOptions {
             samples: get!(samples),
         };
         config.check()?;
+        let gpus = crate::device::ordinals(&config.device)?.len();
+        if gpus > 0 && gpus != config.ranks {
+            return Err(Error::usage(format!(
+                "--device {} names {gpus} GPUs for {} ranks: each rank wants a GPU of its own, as cuda:0,1 for two",
+                config.device, config.ranks
+            )));
+        }
         let drawn = o.train_images.is_some() || o.val_images.is_some() || o.scene_size.is_some();
         if source != Source::Synthetic && drawn {
             let what = "train-images, val-images and scene-size are options of the synthetic data";

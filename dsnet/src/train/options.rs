@@ -145,7 +145,7 @@ options! {
     /// Threads that compute; results do not depend on it [default: all cores]
     #[arg(long, value_name = "N", help_heading = "Training")]
     threads: usize,
-    /// Where to compute: cpu, cuda, or cuda:N for the N-th GPU [default: cpu]
+    /// Where to compute: cpu, cuda, cuda:1 for the second GPU, or cuda:0,1 for several [default: cpu]
     #[arg(long, value_name = "NAME", help_heading = "Training")]
     device: String,
     /// f32, or tf32 on a GPU [default: f32]

@@ -13,7 +13,7 @@ use super::{
     rescue::rescue,
 };
 use crate::{
-    Error, Result, device,
+    Error, Result,
     metrics::{Confusion, Scores},
     model::{self, DsNet},
     spare, stop,
@@ -84,6 +84,7 @@ impl<'a> Run<'a> {
         ranks: Arc<dyn Collective>,
     ) -> Result<Self> {
         let TrainData { train, val, frequencies } = data.clone();
+        let (device, ranks) = ranks::join(config, ranks)?;
         let shard = Shard { rank: ranks.rank(), world: ranks.world() };
         let shape = model::config(&config.model, train.classes().len())?;
         let mut learner = Learner::new(config, &shape, &frequencies)?;
@@ -106,7 +107,7 @@ impl<'a> Run<'a> {
                 Ema::begin(&average.model, &learner.model)?;
             }
         }
-        learner.move_to(&device::open_for_training(&config.device, config.precision)?)?;
+        learner.move_to(&device)?;
         let lead = Lead::new(ranks);
         lead.begin(&mut learner, saved.at)?;
         let log = Log::open(folder, saved.step, saved.at)?;

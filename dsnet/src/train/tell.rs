@@ -101,6 +101,7 @@ impl Run<'_> {
     pub(super) fn conclude(&self, start: Instant) -> Result<()> {
         let best = self.folder.best();
         let net = weights::load(&best)?.net;
+        nn::to_device(&net, &nn::device(&self.learner.model))?;
         let Evaluation { scores, .. } = self.score(&net)?;
         self.lead.end()?;
         let predictor = Predictor::new(&net);

@@ -104,6 +104,20 @@ fn a_short_training_has_the_cpus_curve_and_goes_on_after_a_fault() {
 }
 
 #[test]
+fn two_gpus_take_the_steps_of_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    works(at, &training(&["--out=one", "--device=cuda"]), &[]);
+    works(at, &training(&["--out=two", "--device=cuda:0,1"]), &[]);
+    let (one, two) = (losses(&at.join("one")), losses(&at.join("two")));
+    assert_eq!((one.len(), two.len()), (9, 9));
+    assert!((one[0] - two[0]).abs() < 1e-5, "the loss of the whole batch: {} and {}", one[0], two[0]);
+    for (a, b) in one.iter().zip(&two) {
+        assert!((a - b).abs() < 0.02 * a, "{one:?}\n{two:?}");
+    }
+}
+
+#[test]
 fn what_stands_in_the_way_of_a_gpu_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
@@ -126,7 +140,8 @@ fn what_stands_in_the_way_of_a_gpu_is_said() {
         (&["bench", "--device=gpu"][..], "there is no device \"gpu\""),
         (&["bench", "--precision=f16"], "want a GPU"),
         (&["train", "--device=cuda", "--precision=bf16", "--out=x"], "training computes in f32 or tf32"),
-        (&["eval", "--weights=x", "--device=cuda:0,1"], "one GPU at a time"),
+        (&["eval", "--weights=x", "--device=cuda:0,1"], "several GPUs are for training"),
+        (&["train", "--device=cuda:0,1", "--ranks=3", "--out=x"], "names 2 GPUs for 3 ranks"),
     ] {
         let said = fails(at, 2, args);
         assert!(said.contains(part), "{part:?} is not in\n{said}");

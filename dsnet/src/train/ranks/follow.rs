@@ -19,10 +19,12 @@ use crate::{
 
 /// Follows rank 0 until it says that all is done.
 pub(super) fn follow(config: &TrainConfig, data: &TrainData, ranks: Arc<dyn Collective>) -> Result<()> {
+    let (device, ranks) = super::join(config, ranks)?;
     let shape = model::config(&config.model, data.train.classes().len())?;
     let mut learner = Learner::new(config, &shape, &data.frequencies)?;
     // Rank 0 keeps it.
     learner.average = None;
+    learner.move_to(&device)?;
     let shard = Shard { rank: ranks.rank(), world: ranks.world() };
     let loader = Loader::new(data.train.clone(), LoaderOptions { shard, ..config.loader_options() })?;
     let at = begin(&mut learner, Position::default(), &ranks)?;
@@ -43,6 +45,7 @@ pub(super) fn follow(config: &TrainConfig, data: &TrainData, ranks: Arc<dyn Coll
             Order::Check => check_replicas(&learner.model, &*ranks)?,
             Order::Score => {
                 let net = DsNet::new(&shape, &Initializer::new(0))?;
+                nn::to_device(&net, &device)?;
                 broadcast_state(&net, &*ranks)?;
                 evaluate_across(&net, &data.val, data.train.normalization(), &Progress::silent(), &*ranks)?;
             }

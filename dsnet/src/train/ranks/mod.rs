@@ -2,6 +2,7 @@
 //! a training by one rank, and tells the others what comes next. The others follow. See `docs/parallel.md`.
 
 mod follow;
+mod gpus;
 mod lead;
 mod order;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use nn::{
 use super::{RunFolder, TrainConfig, TrainData};
 use crate::{Error, Result};
 
+pub(super) use gpus::join;
 pub(super) use lead::Lead;
 
 /// Runs `lead` on rank 0 and followers on the others, each with an equal part of the threads, one at least.
