@@ -4,7 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use datasets::{Dataset, Loader, LoaderOptions, Split, Synthetic, SyntheticOptions, render};
 use dsnet::{
-    Result, data, eval,
+    Result, data,
+    device::Precision,
+    eval,
     infer::Predictor,
     metrics::Scores,
     model,
@@ -55,7 +57,7 @@ fn main() -> Result<()> {
     }
 
     let net = &learner.model.net;
-    let confusion = eval::evaluate(net, &val, normalization, &Progress::silent())?;
+    let confusion = eval::evaluate(net, Precision::F32, &val, normalization, &Progress::silent())?;
     let scores = Scores::new(&confusion, &classes, None);
     println!("{} other scenes: {:.0} % of pixels", val.len(), 100.0 * scores.pixel_accuracy.unwrap_or(0.0));
     for class in scores.classes.iter().filter(|class| class.pixels > 2000) {
