@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The unsafe code under watch: its small tests under Miri (which runs the portable kernels, since it knows no wide vectors), and
-# all of tensor's tests, with every instruction set that the processor has, under AddressSanitizer. Wants rustup; takes about
-# twenty minutes on two cores, so it is run by hand when kernels change.
+# all of tensor's tests, with every instruction set that the processor has, under AddressSanitizer. Wants rustup; Miri is
+# slow, so it is run by hand when kernels change.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
