@@ -1,6 +1,9 @@
 //! Horizontal bars, one row each: names stay readable.
 
-use super::{Anchor, Axis, Mark, Scale, Svg, frame::Frame, legend, text_width};
+use super::{
+    Anchor, Axis, Mark, Scale, Svg, legend,
+    rows::{Rows, SWATCH, Sizes},
+};
 
 /// One bar.
 #[derive(Debug, Clone)]
@@ -39,67 +42,57 @@ impl Bars {
     pub fn draw(&self) -> Svg {
         let entries: Vec<_> =
             self.groups.iter().enumerate().map(|(n, (name, _))| (name.as_str(), n, Mark::Area)).collect();
-        let above = legend::height(&entries, self.width);
-        let names = self.bars.iter().map(|b| text_width(&b.name)).fold(0.0, f64::max);
+        let names: Vec<&str> = self.bars.iter().map(|bar| bar.name.as_str()).collect();
         let swatches = self.bars.iter().any(|b| b.swatch.is_some());
-        let top = above + 6.0;
-        let frame = Frame {
-            left: names + if swatches { 28.0 } else { 10.0 },
-            top,
-            right: self.width - 44.0,
-            bottom: top + ROW * self.bars.len() as f64,
-        };
-        let mut svg = Svg::new(self.width, frame.bottom + 44.0, &self.label);
-        legend::legend(&mut svg, &entries, self.width);
-        frame.draw_x(&mut svg, &self.axis, true);
+        let left = if swatches { 10.0 + SWATCH } else { 10.0 };
+        let sizes = Sizes { width: self.width, row: ROW, left, right: 44.0 };
+        let mut rows = Rows::new(&self.label, &self.axis, &entries, &names, sizes);
         for (i, bar) in self.bars.iter().enumerate() {
-            self.row(&mut svg, &frame, bar, top + ROW * i as f64);
+            self.bar(&mut rows, i, bar);
         }
-        self.means(&mut svg, &frame);
+        self.means(&mut rows);
         for (i, bar) in self.bars.iter().enumerate() {
-            self.value(&mut svg, &frame, bar, top + ROW * i as f64);
+            self.value(&mut rows, i, bar);
         }
-        svg
+        rows.svg
     }
 
-    fn row(&self, svg: &mut Svg, frame: &Frame, bar: &Bar, y: f64) {
-        let base = y + ROW / 2.0 + 4.0;
-        let name_end = if let Some(color) = bar.swatch {
-            svg.swatch(color, (frame.left - 20.0, y + 4.0), (12.0, 12.0));
-            frame.left - 26.0
-        } else {
-            frame.left - 8.0
-        };
-        svg.text("", Anchor::End, (name_end, base), &bar.name);
+    fn bar(&self, rows: &mut Rows, i: usize, bar: &Bar) {
+        rows.name(i, &bar.name, bar.swatch);
         if let Some(value) = bar.value {
-            let length = frame.x(&self.axis, value) - frame.left;
-            svg.rect(&legend::fill_class(bar.group), (frame.left, y + 3.0), (length.max(1.0), ROW - 6.0), "");
+            let left = rows.frame.left;
+            let length = rows.frame.x(&self.axis, value) - left;
+            let (at, size) = ((left, rows.top(i) + 3.0), (length.max(1.0), ROW - 6.0));
+            rows.svg.rect(&legend::fill_class(bar.group), at, size, "");
         }
     }
 
     /// The number at the end of a bar, over lines that cross it.
-    fn value(&self, svg: &mut Svg, frame: &Frame, bar: &Bar, y: f64) {
-        let base = y + ROW / 2.0 + 4.0;
+    fn value(&self, rows: &mut Rows, i: usize, bar: &Bar) {
+        let base = rows.baseline(i);
         if let Some(value) = bar.value {
             let text = (self.axis.show)(value);
-            let at = (frame.x(&self.axis, value) + 4.0, base);
-            svg.text("small halo", Anchor::Start, at, text.trim_end_matches(" %"));
+            let at = (rows.frame.x(&self.axis, value) + 4.0, base);
+            rows.svg.text("small halo", Anchor::Start, at, text.trim_end_matches(" %"));
         } else {
-            svg.text("muted halo", Anchor::Start, (frame.left + 4.0, base), "–");
+            let at = (rows.frame.left + 4.0, base);
+            rows.svg.text("muted halo", Anchor::Start, at, "–");
         }
-        svg.rect("hit", (0.0, y), (self.width, ROW), &bar.tip);
+        rows.tip(i, &bar.tip);
     }
 
     /// A dotted line through the bars of each group at its mean.
-    fn means(&self, svg: &mut Svg, frame: &Frame) {
+    fn means(&self, rows: &mut Rows) {
         for (n, (_, mean)) in self.groups.iter().enumerate() {
-            let rows: Vec<usize> = (0..self.bars.len()).filter(|&i| self.bars[i].group == n).collect();
-            let (Some(mean), Some(first), Some(last)) = (mean, rows.first(), rows.last()) else { continue };
+            let members: Vec<usize> = (0..self.bars.len()).filter(|&i| self.bars[i].group == n).collect();
+            let (Some(mean), Some(first), Some(last)) = (mean, members.first(), members.last()) else {
+                continue;
+            };
             // Where the bars of a group do not stand together, a line would cross those of others.
-            if last - first + 1 == rows.len() && matches!(self.axis.scale, Scale::Linear(..)) {
-                let x = frame.x(&self.axis, *mean);
-                let (from, to) = (frame.top + ROW * *first as f64, frame.top + ROW * (*last + 1) as f64);
-                svg.line("mean", (x, from), (x, to));
+            if last - first + 1 == members.len() && matches!(self.axis.scale, Scale::Linear(..)) {
+                let x = rows.frame.x(&self.axis, *mean);
+                let (from, to) = (rows.top(*first), rows.top(*last + 1));
+                rows.svg.line("mean", (x, from), (x, to));
             }
         }
     }

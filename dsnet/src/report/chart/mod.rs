@@ -8,6 +8,7 @@ mod frame;
 mod legend;
 mod lines;
 mod matrix;
+mod rows;
 mod scale;
 mod stack;
 mod svg;

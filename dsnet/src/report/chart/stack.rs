@@ -1,6 +1,9 @@
 //! Bars made of parts: what something consists of.
 
-use super::{Anchor, Axis, Mark, Svg, frame::Frame, legend, text_width};
+use super::{
+    Anchor, Axis, Mark, Svg, legend,
+    rows::{Rows, Sizes},
+};
 
 /// A bar.
 #[derive(Debug, Clone)]
@@ -33,21 +36,13 @@ impl Stack {
     pub fn draw(&self) -> Svg {
         let entries: Vec<_> =
             self.parts.iter().enumerate().map(|(n, name)| (name.as_str(), n, Mark::Area)).collect();
-        let above = legend::height(&entries, self.width);
-        let names = self.rows.iter().map(|r| text_width(&r.name)).fold(0.0, f64::max);
-        let top = above + 6.0;
-        let frame = Frame {
-            left: if names > 0.0 { names + 10.0 } else { 12.0 },
-            top,
-            right: self.width - 24.0,
-            bottom: top + ROW * self.rows.len() as f64,
-        };
-        let mut svg = Svg::new(self.width, frame.bottom + 44.0, &self.label);
-        legend::legend(&mut svg, &entries, self.width);
-        frame.draw_x(&mut svg, &self.axis, true);
+        let names: Vec<&str> = self.rows.iter().map(|row| row.name.as_str()).collect();
+        let sizes = Sizes { width: self.width, row: ROW, left: 10.0, right: 24.0 };
+        let mut rows = Rows::new(&self.label, &self.axis, &entries, &names, sizes);
+        let frame = rows.frame;
         for (i, row) in self.rows.iter().enumerate() {
-            let y = top + ROW * i as f64;
-            svg.text("", Anchor::End, (frame.left - 8.0, y + ROW / 2.0 + 4.0), &row.name);
+            let y = rows.top(i);
+            rows.name(i, &row.name, None);
             let total: f64 = row.parts.iter().sum();
             let mut before = 0.0;
             for (n, &part) in row.parts.iter().enumerate() {
@@ -56,13 +51,15 @@ impl Stack {
                 let name = self.parts.get(n).map_or("", String::as_str);
                 let share = 100.0 * part / total.max(f64::MIN_POSITIVE);
                 let tip = format!("{}\n{name}  {} ({share:.0} %)", row.name, (self.axis.show)(part));
-                svg.rect(&legend::fill_class(n), (from, y + 5.0), (to - from, ROW - 10.0), tip.trim_start());
+                let (at, size) = ((from, y + 5.0), (to - from, ROW - 10.0));
+                rows.svg.rect(&legend::fill_class(n), at, size, tip.trim_start());
             }
             if self.rows.len() > 1 {
                 let end = frame.x(&self.axis, before) + 4.0;
-                svg.text("small muted", Anchor::Start, (end, y + ROW / 2.0 + 4.0), &(self.axis.show)(total));
+                let base = rows.baseline(i);
+                rows.svg.text("small muted", Anchor::Start, (end, base), &(self.axis.show)(total));
             }
         }
-        svg
+        rows.svg
     }
 }
