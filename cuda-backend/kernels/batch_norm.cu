@@ -81,10 +81,9 @@ template <class W> struct Coefficients {
     }
 };
 
-template <class T>
-DEVICE void stats_finish(const f64 *parts, T *mean, T *var, const T *gamma, const T *beta, wide_t<T> *coefficients,
-                         i64 pixels, int channels, i64 piece, f64 eps) {
-    typedef wide_t<T> W;
+template <class W>
+DEVICE void stats_finish(const f64 *parts, W *mean, W *var, const W *gamma, const W *beta, W *coefficients, i64 pixels,
+                         int channels, i64 piece, f64 eps) {
     FOR_GRID(c, channels) {
         Moments<f64> all = {0, 0, 0};
         for (i64 from = 0, p = 0; from < pixels; from += piece, p++) {
@@ -93,11 +92,10 @@ DEVICE void stats_finish(const f64 *parts, T *mean, T *var, const T *gamma, cons
         }
         const f64 v = all.m2 / all.count;
         const W m = (W)all.mean, biased = (W)(v > 0 ? v : v == v ? 0 : v);
-        mean[c] = narrow<T>(m);
-        var[c] = narrow<T>(biased);
+        mean[c] = m;
+        var[c] = biased;
         if (coefficients) {
-            Coefficients<W>::set(Coefficients<W>::at(coefficients, channels), (int)c, m, biased, wide(gamma[c]),
-                                 wide(beta[c]), eps);
+            Coefficients<W>::set(Coefficients<W>::at(coefficients, channels), (int)c, m, biased, gamma[c], beta[c], eps);
         }
     }
 }
@@ -185,25 +183,26 @@ template <class T> DEVICE void input(const T *x, const T *g, T *y, wide_t<T> *co
     });
 }
 
-/// x, g, y [pixels, channels], n elements; mean, var, γ, β, sums [channels]; coefficients: 6·channels values of the type
-/// computed in, the last 2·channels for `bn_input`, made where the sums are not null; parts: f64, [pieces, 2, channels]. The two of parts take blocks of (32, 8), grid x channels / 32, grid y the
-/// pieces. `bn_stats_finish` makes coefficients too where the pointer is not null. A residual (or null) is added before the ReLU.
+/// x, g, y [pixels, channels], n elements; mean, var, γ, β and sums [channels], of the type computed in; coefficients:
+/// 6·channels values, the last 2·channels for `bn_input`, made where the sums are not null; parts: f64, [pieces, 2, channels].
+/// The two of parts take blocks of (32, 8), grid x channels / 32, grid y the pieces. `bn_stats_finish` makes coefficients too
+/// where the pointer is not null. A residual (or null) is added before the ReLU.
 #define BATCH_NORM(T)                                                                                                  \
     KERNEL(bn_stats_parts_##T, const T *x, f64 *parts, i64 pixels, int channels, i64 piece) {                          \
         stats_parts(x, parts, pixels, channels, piece);                                                                \
     }                                                                                                                  \
-    KERNEL(bn_stats_finish_##T, const f64 *parts, T *mean, T *var, const T *gamma, const T *beta,                      \
-           wide_t<T> *coefficients, i64 pixels, int channels, i64 piece, f64 eps) {                                    \
+    KERNEL(bn_stats_finish_##T, const f64 *parts, wide_t<T> *mean, wide_t<T> *var, const wide_t<T> *gamma,             \
+           const wide_t<T> *beta, wide_t<T> *coefficients, i64 pixels, int channels, i64 piece, f64 eps) {             \
         stats_finish(parts, mean, var, gamma, beta, coefficients, pixels, channels, piece, eps);                       \
     }                                                                                                                  \
-    KERNEL(bn_coefficients_##T, const T *mean, const T *var, const T *gamma, const T *beta, const T *sum,              \
-           const T *product, wide_t<T> *coefficients, int channels, f64 eps, f64 count) {                              \
+    KERNEL(bn_coefficients_##T, const wide_t<T> *mean, const wide_t<T> *var, const wide_t<T> *gamma,                   \
+           const wide_t<T> *beta, const wide_t<T> *sum, const wide_t<T> *product, wide_t<T> *coefficients,             \
+           int channels, f64 eps, f64 count) {                                                                         \
         const Coefficients<wide_t<T>> k = Coefficients<wide_t<T>>::at(coefficients, channels);                         \
         FOR_GRID(c, channels) {                                                                                        \
-            Coefficients<wide_t<T>>::set(k, (int)c, wide(mean[c]), wide(var[c]), wide(gamma[c]), wide(beta[c]), eps);  \
+            Coefficients<wide_t<T>>::set(k, (int)c, mean[c], var[c], gamma[c], beta[c], eps);                          \
             if (sum) {                                                                                                 \
-                Coefficients<wide_t<T>>::set_input(k, (int)c, wide(var[c]), wide(gamma[c]), wide(sum[c]),              \
-                                                   wide(product[c]), eps, count);                                      \
+                Coefficients<wide_t<T>>::set_input(k, (int)c, var[c], gamma[c], sum[c], product[c], eps, count);       \
             }                                                                                                          \
         }                                                                                                              \
     }                                                                                                                  \
@@ -215,17 +214,16 @@ template <class T> DEVICE void input(const T *x, const T *g, T *y, wide_t<T> *co
            i64 piece, int relu) {                                                                                      \
         reduce_parts(x, g, coefficients, parts, pixels, channels, piece, relu);                                        \
     }                                                                                                                  \
-    KERNEL(bn_reduce_finish_##T, const f64 *parts, wide_t<T> *coefficients, T *sum, T *product, int channels,          \
-           int pieces) {                                                                                               \
+    KERNEL(bn_reduce_finish_##T, const f64 *parts, wide_t<T> *coefficients, wide_t<T> *sum, wide_t<T> *product,        \
+           int channels, int pieces) {                                                                                 \
         FOR_GRID(c, channels) {                                                                                        \
             f64 s = 0, p = 0;                                                                                          \
             for (i64 k = 0; k < pieces; k++) {                                                                         \
                 s += parts[k * 2 * channels + c];                                                                      \
                 p += parts[(k * 2 + 1) * channels + c];                                                                \
             }                                                                                                          \
-            sum[c] = narrow<T>((wide_t<T>)s);                                                                          \
-            product[c] = narrow<T>(                                                                                    \
-                (wide_t<T>)(p * (f64)Coefficients<wide_t<T>>::at(coefficients, channels).inverse[c]));                 \
+            sum[c] = (wide_t<T>)s;                                                                                     \
+            product[c] = (wide_t<T>)(p * (f64)Coefficients<wide_t<T>>::at(coefficients, channels).inverse[c]);         \
         }                                                                                                              \
     }                                                                                                                  \
     KERNEL(bn_input_##T, const T *x, const T *g, T *y, wide_t<T> *coefficients, i64 n, int channels, int relu) {       \

@@ -1,9 +1,10 @@
 //! Where a command computes: `--device` and `--precision`.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use clap::Args;
 use cuda_backend::CudaBackend;
+use nn::Policy;
 use serde::{Deserialize, Serialize};
 use tensor::{DType, Device};
 
@@ -22,6 +23,28 @@ pub enum Precision {
     F16,
     /// bfloat16; sums are 32-bit floats.
     Bf16,
+}
+
+impl Precision {
+    /// What passes that are recorded or run operation by operation compute in.
+    pub fn policy(self) -> Policy {
+        match self {
+            Precision::F32 | Precision::Tf32 => Policy::Full,
+            Precision::F16 => Policy::F16,
+            Precision::Bf16 => Policy::Bf16,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Tf32 => "tf32",
+            Precision::F16 => "f16",
+            Precision::Bf16 => "bf16",
+        })
+    }
 }
 
 /// Options of commands that run a model.
@@ -103,10 +126,8 @@ pub(crate) fn of_rank(name: &str, precision: Precision, rank: usize) -> Result<D
 /// As [`open`]; a precision in which training is not done.
 pub fn open_for_training(name: &str, precision: Precision) -> Result<Device> {
     match precision {
-        Precision::F32 | Precision::Tf32 => open(name, precision),
-        Precision::F16 | Precision::Bf16 => Err(Error::usage(
-            "training computes in f32 or tf32; f16 and bf16 are for eval, predict and bench",
-        )),
+        Precision::F32 | Precision::Tf32 | Precision::Bf16 => open(name, precision),
+        Precision::F16 => Err(Error::usage("training computes in f32, tf32 or bf16")),
     }
 }
 
@@ -164,6 +185,8 @@ mod tests {
         assert!(ordinals("cuda:1,0,1").unwrap_err().to_string().contains("names GPU 1 twice"));
         assert!(ordinal("cuda:0,1").unwrap_err().to_string().contains("several GPUs are for training"));
         assert!(open("cpu", Precision::F16).unwrap_err().to_string().contains("want a GPU"));
-        assert!(open_for_training("cuda", Precision::Bf16).unwrap_err().to_string().contains("f32 or tf32"));
+        let half = open_for_training("cpu", Precision::F16).unwrap_err().to_string();
+        assert!(half.contains("f32, tf32 or bf16"), "{half}");
+        assert!(open_for_training("cpu", Precision::Bf16).is_ok());
     }
 }

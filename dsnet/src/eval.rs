@@ -20,8 +20,7 @@ pub fn evaluate(
     normalization: Normalization,
     progress: &Progress,
 ) -> Result<Confusion> {
-    let predictor = Predictor::with_precision(model, precision);
-    evaluate_part(&predictor, dataset, normalization, progress, &Solo)
+    evaluate_across(model, precision, dataset, normalization, progress, &Solo)
 }
 
 /// The same by several ranks with equal models, each of which runs its part of the samples; all get the whole matrix.
@@ -30,12 +29,13 @@ pub fn evaluate(
 /// As [`evaluate`]; a rank that is lost or hangs.
 pub fn evaluate_across(
     model: &DsNet,
+    precision: Precision,
     dataset: &Arc<dyn Dataset>,
     normalization: Normalization,
     progress: &Progress,
     ranks: &dyn Collective,
 ) -> Result<Confusion> {
-    evaluate_part(&Predictor::new(model), dataset, normalization, progress, ranks)
+    evaluate_part(&Predictor::with_precision(model, precision), dataset, normalization, progress, ranks)
 }
 
 fn evaluate_part(

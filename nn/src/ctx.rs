@@ -8,14 +8,14 @@ use std::{
 };
 
 use autograd::{Grads, Tape, Var};
-use tensor::{Tensor, rng::Key};
+use tensor::{DType, Ops, Tensor, rng::Key};
 
 use crate::{
-    Module, Param, Result,
+    Module, Param, Policy, Result, Work,
     collective::{Collective, Solo},
 };
 
-/// Tape, mode, ranks, random stream and path of one forward pass.
+/// Tape, mode, precision, ranks, random stream and path of one forward pass.
 pub struct Ctx {
     tape: Option<Tape>,
     training: bool,
@@ -24,6 +24,9 @@ pub struct Ctx {
     draws: Cell<u64>,
     path: RefCell<Vec<String>>,
     bound: RefCell<HashMap<u64, Var>>,
+    policy: Cell<Policy>,
+    /// Copies of parameters in other types.
+    copies: RefCell<HashMap<(u64, DType), Var>>,
 }
 
 impl Ctx {
@@ -48,14 +51,62 @@ impl Ctx {
     }
 
     fn new(tape: Option<Tape>, training: bool, key: Key) -> Self {
-        let (path, bound) = (RefCell::default(), RefCell::default());
-        Self { tape, training, ranks: Arc::new(Solo), key, draws: Cell::new(0), path, bound }
+        let (path, bound, copies) = (RefCell::default(), RefCell::default(), RefCell::default());
+        let (policy, draws) = (Cell::default(), Cell::new(0));
+        Self { tape, training, ranks: Arc::new(Solo), key, draws, path, bound, policy, copies }
     }
 
     /// The same pass as one rank's share of a step that all of `ranks` take.
     pub fn across(mut self, ranks: Arc<dyn Collective>) -> Self {
         self.ranks = ranks;
         self
+    }
+
+    /// The same pass in the precision that `policy` says; without this, in [`Policy::Full`].
+    pub fn under(self, policy: Policy) -> Self {
+        self.policy.set(policy);
+        self
+    }
+
+    /// In which precision the module that runs computes.
+    pub fn policy(&self) -> Policy {
+        self.policy.get()
+    }
+
+    /// Runs `f` in [`Policy::Full`].
+    pub fn in_full<T>(&self, f: impl FnOnce() -> T) -> T {
+        let before = self.policy.replace(Policy::Full);
+        let result = f();
+        self.policy.set(before);
+        result
+    }
+
+    /// `x` in the type in which the policy does `work`; itself where it is of that type.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn operand(&self, x: &Var, work: Work) -> Result<Var> {
+        Ok(x.cast(self.policy().dtype(work, x.tensor().dtype()))?)
+    }
+
+    /// The variable of a parameter in the type in which the policy does `work`: the leaf, or its copy, which is made once in a
+    /// pass.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn weight(&self, param: &Param, work: Work) -> Result<Var> {
+        let leaf = self.var(param);
+        let dtype = self.policy().dtype(work, leaf.tensor().dtype());
+        if dtype == leaf.tensor().dtype() {
+            return Ok(leaf);
+        }
+        let key = (param.id(), dtype);
+        if let Some(copy) = self.copies.borrow().get(&key) {
+            return Ok(copy.clone());
+        }
+        let copy = leaf.cast(dtype)?;
+        self.copies.borrow_mut().insert(key, copy.clone());
+        Ok(copy)
     }
 
     /// The ranks that take this step together; [`Solo`] where nothing was said.
@@ -98,6 +149,7 @@ impl Ctx {
     /// Lets `var` stand for a parameter in this pass: for checking gradients, and for functions of weights.
     pub fn bind(&self, param: &Param, var: Var) {
         self.bound.borrow_mut().insert(param.id(), var);
+        self.copies.borrow_mut().retain(|(id, _), _| *id != param.id());
     }
 
     /// The variable of a parameter, where the pass used it.

@@ -1,8 +1,8 @@
 //! Layers, losses, optimisers, schedules, checkpoints, and several ranks.
 //!
 //! A [`Module`] is a function of a [`Var`](autograd::Var) and a [`Ctx`], and a list of named [`Param`]s. The
-//! context is passed, not global: it holds the tape (or none), whether the module trains, the random stream
-//! and the path of the module that runs, so that errors name the layer.
+//! context is passed, not global: it holds the tape (or none), whether the module trains, in which precision, the
+//! random stream and the path of the module that runs, so that errors name the layer.
 //!
 //! A training step, from the layers up:
 //!
@@ -38,6 +38,7 @@ mod module;
 pub mod optim;
 pub mod parallel;
 mod param;
+mod policy;
 pub mod schedule;
 mod state;
 
@@ -52,4 +53,5 @@ pub use module::{
     visit_child,
 };
 pub use param::{Buffer, Param};
+pub use policy::{Policy, Work};
 pub use state::{load_state, state_dict};

@@ -48,6 +48,11 @@ impl DType {
         matches!(self, DType::F16 | DType::BF16)
     }
 
+    /// The type that arithmetic on this one is done in, and sums are kept in: f32 for 16-bit floats, else the type itself.
+    pub const fn wide(self) -> Self {
+        if self.is_half() { Self::F32 } else { self }
+    }
+
     /// Short name, as in Rust: `f32`, `i64`, …
     pub const fn name(self) -> &'static str {
         match self {

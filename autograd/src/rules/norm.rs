@@ -1,5 +1,6 @@
 //! Batch normalisation. The first derivatives use the fused operations; those of the fused gradient operations
-//! themselves, which only second derivatives need, come from the compositions that they stand for.
+//! themselves, which only second derivatives need, come from the compositions that they stand for, taken in f32 where `x` is a
+//! half.
 
 use tensor::{
     Dims, Ops,
@@ -41,8 +42,9 @@ pub(super) fn stats(cx: &Context<'_>) -> Gradients {
 /// `(g_mean + 2·(x − mean)·g_var) / count`.
 fn stats_input(x: &Var, mean: &Var, g_mean: &Var, g_var: &Var) -> Result<Var> {
     let channels = Channels::of(x);
-    let slope = channels.centred(x, mean)?.mul(&channels.spread(g_var)?.mul_scalar(2.0)?)?;
-    slope.add(&channels.spread(g_mean)?)?.mul_scalar(1.0 / per_channel(x) as f64)
+    let slope = channels.centred(&widened(x)?, mean)?.mul(&channels.spread(g_var)?.mul_scalar(2.0)?)?;
+    let dx = slope.add(&channels.spread(g_mean)?)?.mul_scalar(1.0 / per_channel(x) as f64)?;
+    dx.cast(x.meta().dtype)
 }
 
 /// Normalisation by given statistics: `dx = γ·(var + eps)^−½·g'`, which is what `BatchNormInput` makes of zero sums.
@@ -91,7 +93,16 @@ pub(super) fn input(norm: &BatchNormInput, cx: &Context<'_>) -> Gradients {
 /// Derivatives of an operation from the composition that it stands for, written in the operation's operands.
 fn compose(cx: &Context<'_>, composition: impl FnOnce(&[Var]) -> Result<Vec<Var>>) -> Gradients {
     let ins = (0..cx.inputs()).map(|i| cx.input(i)).collect::<Result<Vec<_>>>()?;
-    vjp(&ins, cx.grads(), composition)
+    vjp(&ins, cx.grads(), |ins| {
+        let ins = ins.iter().map(widened).collect::<Result<Vec<_>>>()?;
+        let outs = composition(&ins)?.into_iter().enumerate();
+        outs.map(|(i, out)| out.cast(cx.output_meta(i).dtype)).collect()
+    })
+}
+
+/// In the type that is computed in.
+fn widened(x: &Var) -> Result<Var> {
+    x.cast(x.meta().dtype.wide())
 }
 
 /// `Σ g'` and `Σ g'·x̂` of `x, g, mean, var, γ, β`.

@@ -6,6 +6,7 @@ mod case;
 mod draw;
 mod image;
 mod list;
+mod mixed;
 mod movement;
 mod norm;
 mod pointwise;

@@ -48,10 +48,14 @@ impl Cut {
         run.scratch(2 * self.pieces() * self.channels * DType::F64.size())
     }
 
-    /// Room for what values are normalised with, in the type computed in.
+    /// Room for what values are normalised with.
     fn coefficients(&self, run: &Run) -> Result<Memory> {
-        let size = if self.dtype == DType::F64 { 8 } else { 4 };
-        run.scratch(COEFFICIENTS * self.channels * size)
+        run.scratch(COEFFICIENTS * self.channels * self.wide().size())
+    }
+
+    /// The type of per-channel operands and results, which is the one computed in.
+    fn wide(&self) -> DType {
+        self.dtype.wide()
     }
 
     fn name(&self, kernel: &str) -> String {
@@ -71,7 +75,7 @@ fn statistics(
     x: &Tensor,
     affine: Option<(&Tensor, &Tensor, f64, &Memory)>,
 ) -> Result<[Tensor; 2]> {
-    let new = || run.empty(&[cut.channels], cut.dtype, Format::Contiguous);
+    let new = || run.empty(&[cut.channels], cut.wide(), Format::Contiguous);
     let (mean, var) = (new()?, new()?);
     if cut.channels == 0 {
         return Ok([mean, var]);
@@ -172,7 +176,7 @@ pub(crate) fn batch_norm_apply(run: &Run, op: &BatchNormApply, ins: &[&Tensor]) 
 
 pub(crate) fn batch_norm_reduce(run: &Run, op: &BatchNormReduce, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
     let cut = Cut::new(run, ins[0])?;
-    let new = || run.empty(&[cut.channels], cut.dtype, Format::Contiguous);
+    let new = || run.empty(&[cut.channels], cut.wide(), Format::Contiguous);
     let (sum, product) = (new()?, new()?);
     if cut.channels == 0 {
         return Ok(smallvec![sum, product]);

@@ -6,13 +6,13 @@
 
 mod conv;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tensor::graph::{Graph, Step, ValueId, interpret_step};
-use tensor::{DType, Format, Ops, Outputs, Plan, PlanMemory, Tensor};
+use tensor::{DType, Format, Op, Ops, Outputs, Plan, PlanMemory, Tensor};
 
 use crate::backend::CudaBackend;
 use crate::error::{Error, Result};
@@ -27,6 +27,8 @@ pub(crate) struct CudaPlan {
     /// Where the work is done: the same device with stream and memory of its own.
     inner: Arc<CudaBackend>,
     constants: HashMap<ValueId, Tensor>,
+    /// Those that batch normalisation reads, which stay in f32.
+    vectors: HashMap<ValueId, Tensor>,
     /// Type of floats within the plan; inputs and outputs are f32.
     dtype: DType,
     state: Mutex<State>,
@@ -54,19 +56,25 @@ impl CudaPlan {
     /// `graph` on `device`, its floats in `dtype`.
     pub fn new(graph: &Graph, device: &Arc<CudaBackend>, dtype: DType) -> Result<Self> {
         let inner = device.apart()?;
-        let mut constants = HashMap::new();
+        let (mut constants, mut vectors) = (HashMap::new(), HashMap::new());
+        let norms = graph.nodes.iter().filter(|node| normalises(&node.step));
+        let read: HashSet<ValueId> = norms.flat_map(|node| node.step.operands()).collect();
         let operands = graph.nodes.iter().flat_map(|node| node.step.operands());
         for id in operands.chain(graph.outputs.iter().copied()) {
             if let Some(value) = graph.constant_of(id)
                 && !constants.contains_key(&id)
             {
                 let value = value.to_device(&tensor::cpu::device())?.to_format(Format::ChannelsLast)?;
+                let place: tensor::Device = inner.clone();
+                if read.contains(&id) {
+                    vectors.insert(id, value.to_device(&place)?);
+                }
                 let value = if value.dtype() == DType::F32 { value.cast(dtype)? } else { value };
-                constants.insert(id, value.to_device(&(inner.clone() as tensor::Device))?);
+                constants.insert(id, value.to_device(&place)?);
             }
         }
         let (graph, outer) = (graph.clone(), device.clone());
-        Ok(Self { graph, outer, inner, constants, dtype, state: Mutex::default() })
+        Ok(Self { graph, outer, inner, constants, vectors, dtype, state: Mutex::default() })
     }
 
     /// Every step in order on the plan's inputs; `tick` is called before the first step and after each.
@@ -84,8 +92,10 @@ impl CudaPlan {
         }
         tick()?;
         for node in &self.graph.nodes {
+            let vectors = normalises(&node.step).then_some(&self.vectors);
             let get = |id: ValueId| {
-                let found = self.constants.get(&id).or_else(|| values.get(&id)).cloned();
+                let found = vectors.and_then(|vectors| vectors.get(&id));
+                let found = found.or_else(|| self.constants.get(&id)).or_else(|| values.get(&id)).cloned();
                 found.ok_or_else(|| tensor::Error::value("plan", format!("{id} is used before it is made")))
             };
             let outs: Outputs<Tensor> = match &node.step {
@@ -191,6 +201,17 @@ impl CudaPlan {
         }
         outputs.iter().map(|t| self.hand_out(t)).collect()
     }
+}
+
+/// Whether a step is a batch normalisation, whose per-channel operands are f32 where its maps are halves.
+fn normalises(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Op {
+            op: Op::BatchNorm(_) | Op::BatchNormApply(_) | Op::BatchNormReduce(_) | Op::BatchNormInput(_),
+            ..
+        }
+    )
 }
 
 impl Plan for CudaPlan {

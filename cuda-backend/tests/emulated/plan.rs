@@ -1,8 +1,8 @@
 //! Graphs recorded and replayed, against the interpreter on the CPU.
 
 use tensor::graph::{Graph, interpret, passes};
-use tensor::ops::{Binary, Conv2d, Unary};
-use tensor::{Backend, DType, Meta, Plan, Tensor};
+use tensor::ops::{BatchNormApply, Binary, Conv2d, Unary};
+use tensor::{Backend, DType, Meta, Ops, Plan, Tensor};
 
 use crate::support::{assert_close, gpu, normal};
 
@@ -88,7 +88,12 @@ fn steps_are_timed_one_by_one() {
 
 #[test]
 fn plans_in_half_precision_are_near() {
-    let g = graph();
+    let mut g = graph();
+    // A normalisation that no convolution takes in, for the residual is before it.
+    let [mean, beta, gamma] = [22, 23, 24].map(|seed| g.constant(normal(&[4], DType::F32, seed)));
+    let var = g.constant(normal(&[4], DType::F32, 25).square().unwrap().add_scalar(0.5).unwrap());
+    let norm = BatchNormApply { eps: 1e-3, relu: true };
+    g.outputs[1] = g.push(norm.into(), &[g.outputs[0], mean, var, gamma, beta], "norm").unwrap()[0];
     // A device of its own: the type is set for all plans of a device.
     let gpu = cuda_backend::CudaBackend::open(&crate::support::environment(), 0).unwrap();
     let x = normal(&[2, 4, 9, 11], DType::F32, 5);

@@ -8,6 +8,8 @@ mod draw;
 mod image;
 #[path = "../../../autograd/tests/ops/list.rs"]
 mod list;
+#[path = "../../../autograd/tests/ops/mixed.rs"]
+mod mixed;
 #[path = "../../../autograd/tests/ops/movement.rs"]
 mod movement;
 #[path = "../../../autograd/tests/ops/norm.rs"]

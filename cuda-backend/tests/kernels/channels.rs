@@ -20,26 +20,22 @@ fn cpu(op: impl Into<Op>, ins: &[&Tensor]) -> Vec<Tensor> {
     execute(&op.into(), ins).unwrap().into_vec()
 }
 
-fn wide(dtype: DType) -> DType {
-    if dtype.is_half() { DType::F32 } else { dtype }
-}
-
 #[test]
 fn batch_normalisation() {
     schedules(|host| {
         for dtype in FLOATS {
             for (pixels, channels, piece) in [(203, 5, 64), (40, 16, 40), (1000, 40, 300), (2, 3, 1)] {
-                let (eps, dims) = (1e-3, [pixels, channels]);
+                let (eps, dims, wide) = (1e-3, [pixels, channels], dtype.wide());
                 let x = normal(&dims, dtype, 1).add_scalar(3.0).unwrap();
                 let [g, r] = [2, 3].map(|s| normal(&dims, dtype, s));
-                let [gamma, beta] = [4, 5].map(|s| normal(&[channels], dtype, s));
+                let [gamma, beta] = [4, 5].map(|s| normal(&[channels], wide, s));
                 let pieces = pixels.div_ceil(piece);
                 let grid = [channels.div_ceil(32) as u32, pieces as u32, 1];
                 let (n, c, p, l) = ((pixels * channels) as i64, channels as i32, pixels as i64, piece as i64);
                 let [mx, mg, mr, mgamma, mbeta] = [&x, &g, &r, &gamma, &beta].map(|t| Memory::of(t, ROW));
-                let (mean, var) = (Memory::new(channels, dtype), Memory::new(channels, dtype));
+                let (mean, var) = (Memory::new(channels, wide), Memory::new(channels, wide));
                 let parts = Memory::new(2 * pieces * channels, DType::F64);
-                let k = Memory::new(6 * channels, wide(dtype));
+                let k = Memory::new(6 * channels, wide);
                 let named = |name: &str| format!("bn_{name}_{dtype}");
                 host.launch(&named("stats_parts"), grid, [32, 8, 1], &[&mx, &parts, &p, &c, &l]);
                 host.over(
@@ -48,7 +44,7 @@ fn batch_normalisation() {
                     &[&parts, &mean, &var, &mgamma, &mbeta, &k, &p, &c, &l, &eps],
                 );
                 let stats = cpu(BatchNormStats, &[&x]);
-                let (mean_t, var_t) = (mean.read(&[channels], dtype, ROW), var.read(&[channels], dtype, ROW));
+                let (mean_t, var_t) = (mean.read(&[channels], wide, ROW), var.read(&[channels], wide, ROW));
                 near(&mean_t, &stats[0], 2.0, 1.0, "mean");
                 near(&var_t, &stats[1], 4.0, 1.0, "variance");
 
@@ -65,7 +61,7 @@ fn batch_normalisation() {
                     let [mm, mv] = [m, v].map(|t| Memory::of(t, ROW));
                     let sums = cpu(BatchNormReduce { eps, relu }, &[&x, &g, m, v, &gamma, &beta]);
                     let [ms, mp] = [&sums[0], &sums[1]].map(|t| Memory::of(t, ROW));
-                    let (k, count) = (Memory::new(6 * channels, wide(dtype)), pixels as f64);
+                    let (k, count) = (Memory::new(6 * channels, wide), pixels as f64);
                     host.over(
                         &named("coefficients"),
                         channels,
@@ -74,7 +70,7 @@ fn batch_normalisation() {
                     let want = &cpu(BatchNormApply { eps, relu }, &[&x, m, v, &gamma, &beta])[0];
                     host.over(&named("apply"), x.len(), &[&mx, &NULL, &y, &k, &n, &c, &flag]);
                     near(&y.read(&dims, dtype, ROW), want, 1.0, 1.0, "batch_norm_apply");
-                    if dtype == wide(dtype) {
+                    if dtype == wide {
                         let plain = BatchNormApply { eps, relu: false };
                         let want = cpu(plain, &[&x, m, v, &gamma, &beta])[0].add(&r).unwrap();
                         let want = if relu { want.relu().unwrap() } else { want };
@@ -82,7 +78,7 @@ fn batch_normalisation() {
                         near(&y.read(&dims, dtype, ROW), &want, 1.0, 1.0, "with a residual");
                     }
 
-                    let (sum, product) = (Memory::new(channels, dtype), Memory::new(channels, dtype));
+                    let (sum, product) = (Memory::new(channels, wide), Memory::new(channels, wide));
                     let parts = Memory::new(2 * pieces * channels, DType::F64);
                     host.launch(
                         &named("reduce_parts"),
@@ -95,8 +91,8 @@ fn batch_normalisation() {
                         channels,
                         &[&parts, &k, &sum, &product, &c, &(pieces as i32)],
                     );
-                    near(&sum.read(&[channels], dtype, ROW), &sums[0], 2.0, count, "sum");
-                    near(&product.read(&[channels], dtype, ROW), &sums[1], 4.0, count, "product");
+                    near(&sum.read(&[channels], wide, ROW), &sums[0], 2.0, count, "sum");
+                    near(&product.read(&[channels], wide, ROW), &sums[1], 4.0, count, "product");
 
                     let op = BatchNormInput { eps, relu, count: pixels };
                     let ins = [&x, &g, m, v, &gamma, &beta, &sums[0], &sums[1]];
@@ -216,7 +212,7 @@ fn epilogues_and_the_last_layer() {
             let [mx, mr, mb] = [&x, &r, &bias].map(|t| Memory::of(t, ROW));
             let (n, c, y) = (x.len() as i64, channels as i32, Memory::new(x.len(), dtype));
             host.over(&format!("epilogue_{dtype}"), x.len(), &[&mx, &mb, &mr, &y, &n, &c, &1, &1]);
-            let up = |t: &Tensor| t.cast(wide(dtype)).unwrap();
+            let up = |t: &Tensor| t.cast(dtype.wide()).unwrap();
             let want = up(&x).add(&up(&bias)).unwrap().relu().unwrap().add(&up(&r)).unwrap().relu().unwrap();
             equal(&y.read(x.dims(), dtype, ROW), &want.cast(dtype).unwrap(), "epilogue");
             for (channels, classes) in [(12, 5), (70, 19), (64, 33)] {

@@ -47,8 +47,8 @@ pub struct Inference {
 pub enum Way {
     /// Compiled, telling this, computing in that.
     Plan(Wanted, Precision),
-    /// Operation by operation, as in training; tells the logits.
-    Eager,
+    /// Operation by operation, as in training, computing in this; tells the logits.
+    Eager(Precision),
 }
 
 impl Size {
@@ -95,9 +95,9 @@ pub fn inference(
             };
             measure(iters, run, tick)?
         }
-        Way::Eager => {
+        Way::Eager(precision) => {
             let run = || {
-                let ctx = Ctx::eval();
+                let ctx = Ctx::eval().under(precision.policy());
                 net.forward(&ctx.input(images.clone()), &ctx)?;
                 Ok(device.synchronize()?)
             };
@@ -112,8 +112,7 @@ pub fn inference(
         batch,
         threads: rayon::current_num_threads(),
         precision: match way {
-            Way::Plan(_, precision) => precision,
-            Way::Eager => Precision::F32,
+            Way::Plan(_, precision) | Way::Eager(precision) => precision,
         },
         device: device.name().into(),
         timing,

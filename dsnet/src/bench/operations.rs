@@ -6,7 +6,7 @@ use serde::Serialize;
 use tensor::{Device, profile::profile};
 
 use super::training::Pupil;
-use crate::{Result, train::Size};
+use crate::{Result, device::Precision, train::Size};
 
 /// What an operation takes of a training step, all its uses on operands of these shapes together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,6 +32,10 @@ pub struct Operations {
     pub iters: usize,
     /// Threads.
     pub threads: usize,
+    /// What they were computed in.
+    pub precision: Precision,
+    /// Where they were computed.
+    pub device: String,
     /// Milliseconds of a step, its mean; more than all operations together take.
     pub step_ms: f64,
     /// By operation, the costliest first.
@@ -50,10 +54,11 @@ pub fn operations(
     size: Size,
     batch: usize,
     iters: usize,
+    precision: Precision,
     device: &Device,
     tick: &dyn Fn(),
 ) -> Result<Operations> {
-    let mut pupil = Pupil::new(name, classes, size, batch, device)?;
+    let mut pupil = Pupil::new(name, classes, size, batch, precision, device)?;
     pupil.step()?;
     let mut seconds = 0.0;
     let mut rows = BTreeMap::new();
@@ -86,6 +91,8 @@ pub fn operations(
     Ok(Operations {
         iters,
         threads: rayon::current_num_threads(),
+        precision,
+        device: device.name().into(),
         step_ms: seconds * 1e3 / iters as f64,
         totals: per_step(totals, iters),
         operations: per_step(rows, iters),

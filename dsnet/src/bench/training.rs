@@ -5,7 +5,9 @@ use tensor::{Device, Tensor, rng::Key};
 
 use super::{Memory, Timing, latency::noise, measure, memory, reset_memory};
 use crate::{
-    Error, Result, model,
+    Error, Result,
+    device::Precision,
+    model,
     train::{Learner, OptimizerKind, Size},
 };
 
@@ -24,6 +26,8 @@ pub struct TrainingStep {
     pub batch: usize,
     /// Threads.
     pub threads: usize,
+    /// What it was computed in.
+    pub precision: Precision,
     /// Where it was computed.
     pub device: String,
     /// Times of a step.
@@ -49,7 +53,14 @@ impl Pupil {
     ///
     /// # Errors
     /// Where there is no such model, or the size is no multiple of 8.
-    pub(super) fn new(name: &str, classes: usize, size: Size, batch: usize, device: &Device) -> Result<Self> {
+    pub(super) fn new(
+        name: &str,
+        classes: usize,
+        size: Size,
+        batch: usize,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<Self> {
         if !size.height.is_multiple_of(8) || !size.width.is_multiple_of(8) {
             return Err(Error::usage(format!("training wants multiples of 8, not {size} (height x width)")));
         }
@@ -60,6 +71,7 @@ impl Pupil {
         let frequencies: Vec<f64> = tail.iter().map(|f| f / sum).collect();
         let loss = "owfl+sel".parse()?;
         let mut learner = Learner::with(&shape, loss, &frequencies, OptimizerKind::Adam, 1e-4, 0)?;
+        learner.policy = precision.policy();
         learner.move_to(device)?;
         let images = noise(batch, size)?.to_device(device)?;
         let pixels = batch * size.height * size.width;
@@ -76,7 +88,8 @@ impl Pupil {
     }
 }
 
-/// Times `iters` training steps (forward with the head, OWFL + SEL, backward, Adam) on `device` over noise.
+/// Times `iters` training steps (forward with the head, OWFL + SEL, backward, Adam) in `precision` on `device`, which was
+/// opened for it, over noise.
 ///
 /// # Errors
 /// Where there is no such model, or the size is no multiple of 8.
@@ -86,10 +99,11 @@ pub fn training(
     size: Size,
     batch: usize,
     iters: usize,
+    precision: Precision,
     device: &Device,
     tick: &dyn Fn(),
 ) -> Result<TrainingStep> {
-    let mut pupil = Pupil::new(name, classes, size, batch, device)?;
+    let mut pupil = Pupil::new(name, classes, size, batch, precision, device)?;
     reset_memory(device)?;
     let timing = measure(iters, || pupil.step(), tick)?;
     Ok(TrainingStep {
@@ -99,6 +113,7 @@ pub fn training(
         width: size.width,
         batch,
         threads: rayon::current_num_threads(),
+        precision,
         device: device.name().into(),
         timing,
         images_per_second: 1e3 * batch as f64 / timing.median_ms,

@@ -93,14 +93,18 @@ impl BenchArgs {
         if self.train && self.layers {
             let all: Vec<_> = runs
                 .into_iter()
-                .map(|(model, size)| bench::operations(model, classes, size, batch, iters, &device, &tick))
+                .map(|(model, size)| {
+                    bench::operations(model, classes, size, batch, iters, precision, &device, &tick)
+                })
                 .collect::<Result<_>>()?;
             progress.finish();
             if self.json { print_json(&all) } else { show_operations(&all) }
         } else if self.train {
             let all: Vec<_> = runs
                 .into_iter()
-                .map(|(model, size)| bench::training(model, classes, size, batch, iters, &device, &tick))
+                .map(|(model, size)| {
+                    bench::training(model, classes, size, batch, iters, precision, &device, &tick)
+                })
                 .collect::<Result<_>>()?;
             progress.finish();
             if self.json { print_json(&all) } else { show_training(&all) }
@@ -124,7 +128,7 @@ impl BenchArgs {
             progress.finish();
             if self.json { print_json(&all) } else { show_layers(&all) }
         } else {
-            let way = if self.eager { Way::Eager } else { Way::Plan(self.wanted(), precision) };
+            let way = if self.eager { Way::Eager(precision) } else { Way::Plan(self.wanted(), precision) };
             let all: Vec<_> = runs
                 .into_iter()
                 .map(|(model, size)| {
@@ -213,7 +217,8 @@ fn show_operations(all: &[bench::Operations]) -> Result<()> {
         let counted: f64 = r.totals.iter().map(|row| row.ms).sum();
         let (iters, threads, step) = (r.iters, r.threads, r.step_ms);
         println!(
-            "{iters} steps of {step:.1} ms, {counted:.1} of them in operations, {threads} threads, CPU, f32"
+            "{iters} steps of {step:.1} ms, {counted:.1} of them in operations, {threads} threads, {}, {}",
+            r.device, r.precision
         );
     }
     Ok(())

@@ -172,6 +172,7 @@ impl ScalingArgs {
             self.size,
             self.batch,
             ITERS,
+            Precision::F32,
             &device::open_for_training(&self.device, Precision::F32)?,
             &tick,
         )?;

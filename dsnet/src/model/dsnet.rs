@@ -3,7 +3,7 @@
 use autograd::{Ops, Var};
 use nn::{
     ConvTranspose2d, ConvTranspose2dConfig, Ctx, Encoding, EncodingConfig, Init, Initializer, Module, Result,
-    Visitor, visit_child,
+    Visitor, Work, visit_child,
 };
 
 use super::{
@@ -86,8 +86,9 @@ impl DsNet {
             probe(name, &x)?;
             Ok(x)
         };
+        let images = ctx.operand(images, Work::Activation)?;
         // What the encoder has at each size, for the decoder.
-        let half = seen("init", ctx.call("init", &self.init, images)?)?;
+        let half = seen("init", ctx.call("init", &self.init, &images)?)?;
         let (x, index1) = ctx.scope("down1", || self.down1.forward_indexed(&half, ctx))?;
         let mut x = seen("down1", x)?;
         for (i, unit) in self.stage2.iter().enumerate() {

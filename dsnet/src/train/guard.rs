@@ -1,7 +1,7 @@
 //! Stopping at the first number that is none, with the name of the layer that it came from.
 
 use autograd::Var;
-use nn::{Collective, Ctx, Error as NnError, Module, optim::Gradient, parameters};
+use nn::{Collective, Ctx, Error as NnError, Module, Policy, optim::Gradient, parameters};
 use tensor::{Tensor, rng::Key};
 
 use super::StepLoss;
@@ -14,8 +14,14 @@ fn finite(t: &Tensor) -> bool {
 
 /// What to say of a loss that is NaN or infinite: the forward pass is done again, unit by unit. The first rank that finds
 /// the place among its images says it.
-pub(super) fn loss(model: &TrainableDsNet, images: &Tensor, loss: StepLoss, ranks: &dyn Collective) -> Error {
-    let place = source(model, images);
+pub(super) fn loss(
+    model: &TrainableDsNet,
+    policy: Policy,
+    images: &Tensor,
+    loss: StepLoss,
+    ranks: &dyn Collective,
+) -> Error {
+    let place = source(model, policy, images);
     if let Err(e) = speaks(place.is_some(), ranks) {
         return e;
     }
@@ -40,7 +46,7 @@ fn speaks(has: bool, ranks: &dyn Collective) -> Result<()> {
 }
 
 /// The first place in a forward pass where a number is NaN or infinite.
-fn source(model: &TrainableDsNet, images: &Tensor) -> Option<String> {
+fn source(model: &TrainableDsNet, policy: Policy, images: &Tensor) -> Option<String> {
     if !finite(images) {
         return Some("the images hold NaN or infinite values".into());
     }
@@ -54,7 +60,7 @@ fn source(model: &TrainableDsNet, images: &Tensor) -> Option<String> {
         }
         Ok(())
     };
-    let ctx = Ctx::train(Key::default());
+    let ctx = Ctx::train(Key::default()).under(policy);
     let run = model.net.run_probed(&ctx.input(images.clone()), &ctx, &mut probe);
     let head = run.ok().and_then(|(_, features)| {
         let enc = model.enc.as_ref()?.forward(&features, &ctx).ok()?;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use nn::{
-    Collective, Ctx, Initializer, buffers,
+    Collective, Ctx, Initializer, Policy, buffers,
     collective::Solo,
     loss::{Criterion, LossSpec, LossValue},
     optim::{self, Adam, AdamW, Ema, Optimizer, Sgd},
@@ -31,6 +31,8 @@ pub struct Learner {
     pub average: Option<Average>,
     /// Largest norm of the gradient, where there is a limit.
     pub clip: Option<f64>,
+    /// In which precision forward and backward pass compute.
+    pub policy: Policy,
     /// Who takes each step together: this learner sees its share of a batch.
     pub ranks: Arc<dyn Collective>,
     /// Where it computes: see [`Learner::move_to`].
@@ -89,6 +91,7 @@ impl Learner {
             Self::with(shape, config.loss.0, frequencies, config.optimizer, config.lr, config.seed)?;
         learner.optimizer = optimizer(config.optimizer, config.lr, config.weight_decay);
         learner.clip = config.clip;
+        learner.policy = config.precision.policy();
         if let Some(decay) = config.ema {
             let init = Initializer::new(config.seed);
             let model = TrainableDsNet::new(shape, config.loss.0.needs_head(), &init)?;
@@ -120,6 +123,7 @@ impl Learner {
             optimizer: optimizer(kind, lr, 0.0),
             average: None,
             clip: None,
+            policy: Policy::default(),
             device: tensor::cpu::device(),
             phases: Phases::default(),
             ranks: Arc::new(Solo),
@@ -165,14 +169,14 @@ impl Learner {
     fn try_step(&mut self, images: &Tensor, labels: &Tensor, key: Key, factor: f64) -> Result<StepLoss> {
         let start = Instant::now();
         let (images, labels) = (&images.to_device(&self.device)?, &labels.to_device(&self.device)?);
-        let ctx = Ctx::train(key).across(self.ranks.clone());
+        let ctx = Ctx::train(key).under(self.policy).across(self.ranks.clone());
         let (logits, head) = self.model.forward_train(&ctx.input(images.clone()), &ctx)?;
         let value = self.criterion.forward_across(&logits, head.as_ref(), labels, &*self.ranks)?;
         drop((logits, head));
         let loss = StepLoss::sum(&value, &*self.ranks)?;
         let forward = start.elapsed();
         if !loss.total.is_finite() {
-            return Err(guard::loss(&self.model, images, loss, &*self.ranks));
+            return Err(guard::loss(&self.model, self.policy, images, loss, &*self.ranks));
         }
         let mut grads = parallel::backward(&value.total, &ctx, &self.model, BUCKET_BYTES)?;
         drop(ctx);

@@ -213,7 +213,8 @@ impl<'a> Run<'a> {
     pub(super) fn score(&self, net: &DsNet) -> Result<Evaluation> {
         let start = Instant::now();
         let progress = Progress::new("evaluating", "images", self.val.len() as u64);
-        let confusion = self.lead.score(net, &self.val, self.info.normalization(), &progress)?;
+        let precision = self.config.precision;
+        let confusion = self.lead.score(net, precision, &self.val, self.info.normalization(), &progress)?;
         let scores = Scores::new(&confusion, self.val.classes(), Some(&self.info.gamma));
         Ok(Evaluation { scores, confusion, seconds: start.elapsed().as_secs_f64() })
     }

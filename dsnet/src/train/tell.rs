@@ -80,7 +80,8 @@ impl Run<'_> {
         best: bool,
     ) -> Result<()> {
         if found.is_some() && self.config.samples > 0 {
-            let prediction = self.prediction(&Predictor::new(&self.learner.scored().net), 0)?;
+            let net = &self.learner.scored().net;
+            let prediction = self.prediction(&Predictor::with_precision(net, self.config.precision), 0)?;
             let panel = prediction.shrunk(EVENT_WIDTH)?.panel(self.val.classes())?;
             self.log.image(step, "val/sample", &panel)?;
         }
@@ -104,7 +105,7 @@ impl Run<'_> {
         nn::to_device(&net, &nn::device(&self.learner.model))?;
         let Evaluation { scores, .. } = self.score(&net)?;
         self.lead.end()?;
-        let predictor = Predictor::new(&net);
+        let predictor = Predictor::with_precision(&net, self.config.precision);
         let samples = spread(self.val.len(), self.config.samples).map(|i| self.prediction(&predictor, i));
         let record = Record::read(self.folder)?;
         let step = record.best().map_or(self.saved.step, |best| best.step);

@@ -139,7 +139,6 @@ fn what_stands_in_the_way_of_a_gpu_is_said() {
     for (args, part) in [
         (&["bench", "--device=gpu"][..], "there is no device \"gpu\""),
         (&["bench", "--precision=f16"], "want a GPU"),
-        (&["train", "--device=cuda", "--precision=bf16", "--out=x"], "training computes in f32 or tf32"),
         (&["eval", "--weights=x", "--device=cuda:0,1"], "several GPUs are for training"),
         (&["train", "--device=cuda:0,1", "--ranks=3", "--out=x"], "names 2 GPUs for 3 ranks"),
     ] {

@@ -3,7 +3,7 @@
 use autograd::Var;
 use tensor::{Ops, Tensor, ops};
 
-use crate::{Ctx, Error, Init, Initializer, Module, Param, Result, Visitor};
+use crate::{Ctx, Error, Init, Initializer, Module, Param, Result, Visitor, Work};
 
 /// A convolution of `[N, in, H, W]` to `[N, out, Ho, Wo]` (size: see [`ops::Conv2d`]).
 #[derive(Debug, Clone)]
@@ -107,8 +107,9 @@ impl Conv2d {
 
 impl Module for Conv2d {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let bias = self.bias.as_ref().map(|b| ctx.var(b));
-        Ok(x.conv2d(&ctx.var(&self.weight), bias.as_ref(), &self.op)?)
+        let (x, weight) = (ctx.operand(x, Work::Product)?, ctx.weight(&self.weight, Work::Product)?);
+        let bias = self.bias.as_ref().map(|b| ctx.weight(b, Work::Product)).transpose()?;
+        Ok(x.conv2d(&weight, bias.as_ref(), &self.op)?)
     }
 
     fn visit(&self, visitor: &mut dyn Visitor) {

@@ -4,7 +4,7 @@ use autograd::Var;
 use tensor::{Ops, Tensor, ops};
 
 use super::conv::{bias_init, check_channels};
-use crate::{Ctx, Init, Initializer, Module, Param, Result, Visitor};
+use crate::{Ctx, Init, Initializer, Module, Param, Result, Visitor, Work};
 
 /// A transposed convolution of `[N, in, H, W]` to `[N, out, Ho, Wo]` (size: see [`ops::ConvTranspose2d`]).
 #[derive(Debug, Clone)]
@@ -107,8 +107,9 @@ impl ConvTranspose2d {
 
 impl Module for ConvTranspose2d {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let bias = self.bias.as_ref().map(|b| ctx.var(b));
-        Ok(x.conv_transpose2d(&ctx.var(&self.weight), bias.as_ref(), &self.op)?)
+        let (x, weight) = (ctx.operand(x, Work::Product)?, ctx.weight(&self.weight, Work::Product)?);
+        let bias = self.bias.as_ref().map(|b| ctx.weight(b, Work::Product)).transpose()?;
+        Ok(x.conv_transpose2d(&weight, bias.as_ref(), &self.op)?)
     }
 
     fn visit(&self, visitor: &mut dyn Visitor) {

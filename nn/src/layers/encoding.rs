@@ -9,7 +9,7 @@ use tensor::Ops;
 
 use crate::{
     BatchNorm1d, BatchNormConfig, Ctx, Error, Init, Initializer, Linear, Module, Param, Result, Visitor,
-    visit_child,
+    Work, visit_child,
 };
 
 /// `[N, C, H, W]` to one logit per class, `[N, classes]`: encoding, batch normalisation over the codewords,
@@ -81,7 +81,7 @@ impl Encoding {
             let why = format!("wants [N, {channels}, H, W], got dims {:?}", x.dims());
             return Err(Error::config("encoding", why));
         }
-        let x = x.flatten(2, 3)?.transpose(1, 2)?; // [N, HW, C]
+        let x = ctx.operand(x, Work::Sum)?.flatten(2, 3)?.transpose(1, 2)?; // [N, HW, C]
         let cross = x.matmul(&d.transpose(0, 1)?)?; // [N, HW, K]
         let (x2, d2) = (x.square()?.sum(&[2], true)?, d.square()?.sum(&[1], false)?);
         let distance = x2.sub(&cross.mul_scalar(2.0)?)?.add(&d2)?;
@@ -94,8 +94,11 @@ impl Encoding {
 
 impl Module for Encoding {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let e = ctx.call("bn", &self.bn, &self.encode(x, ctx)?)?;
-        ctx.call("fc", &self.fc, &e.sum(&[1], false)?)
+        let x = ctx.operand(x, Work::Sum)?;
+        ctx.in_full(|| {
+            let e = ctx.call("bn", &self.bn, &self.encode(&x, ctx)?)?;
+            ctx.call("fc", &self.fc, &e.sum(&[1], false)?)
+        })
     }
 
     fn visit(&self, visitor: &mut dyn Visitor) {

@@ -4,7 +4,7 @@ use autograd::Var;
 use tensor::Ops;
 
 use super::conv::bias_init;
-use crate::{Ctx, Error, Init, Initializer, Module, Param, Result, Visitor};
+use crate::{Ctx, Error, Init, Initializer, Module, Param, Result, Visitor, Work};
 
 /// `[…, in]` to `[…, out]` (at least two axes): `x·Wᵀ + b`.
 #[derive(Debug, Clone)]
@@ -34,9 +34,10 @@ impl Linear {
 
 impl Module for Linear {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let y = x.matmul(&ctx.var(&self.weight).transpose(0, 1)?)?;
+        let (x, weight) = (ctx.operand(x, Work::Product)?, ctx.weight(&self.weight, Work::Product)?);
+        let y = x.matmul(&weight.transpose(0, 1)?)?;
         match &self.bias {
-            Some(bias) => Ok(y.add(&ctx.var(bias))?),
+            Some(bias) => Ok(y.add(&ctx.weight(bias, Work::Product)?)?),
             None => Ok(y),
         }
     }

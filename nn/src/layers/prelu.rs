@@ -3,7 +3,7 @@
 use autograd::Var;
 use tensor::Ops;
 
-use crate::{Ctx, Error, Init, Initializer, Module, Param, Result, Visitor};
+use crate::{Ctx, Error, Init, Initializer, Module, Param, Result, Visitor, Work};
 
 /// x where positive, else slope·x, with one slope per channel (axis 1) or one for all (He et al. 2015).
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ impl PRelu {
 
 impl Module for PRelu {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let weight = ctx.var(&self.weight);
+        let (x, weight) = (ctx.operand(x, Work::Activation)?, ctx.weight(&self.weight, Work::Activation)?);
         let (slopes, rank) = (weight.dim(0)?, x.dims().len());
         if slopes > 1 && (rank < 2 || x.dims()[1] != slopes) {
             let why = format!("{slopes} slopes do not fit an input of dims {:?}", x.dims());

@@ -24,7 +24,7 @@ pub use sel::SemanticEncodingLoss;
 pub use spec::{Criterion, LossSpec, LossValue, PixelLoss};
 
 use autograd::Var;
-use tensor::{DType, Ops};
+use tensor::Ops;
 
 use crate::Result;
 
@@ -33,6 +33,5 @@ pub const IGNORE: i64 = 255;
 
 /// Logits in a type in which exponentials and sums are safe.
 fn widened(logits: &Var) -> Result<Var> {
-    let dtype = logits.tensor().dtype();
-    Ok(if dtype.is_half() { logits.cast(DType::F32)? } else { logits.clone() })
+    Ok(logits.cast(logits.tensor().dtype().wide())?)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::{CpuBuffer, plan::CpuPlan};
-use crate::{Backend, Buffer, DType, Error, Graph, Meta, Op, Ops, Outputs, Plan, Result, Tensor};
+use crate::{Backend, Buffer, Error, Graph, Meta, Op, Ops, Outputs, Plan, Result, Tensor};
 
 /// The CPU.
 #[derive(Debug)]
@@ -69,12 +69,11 @@ fn moves_only(op: &Op) -> bool {
 
 /// Runs an operation on halves in f32: operands widened, results rounded once at the end.
 fn widened(op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
-    let wide = |dtype: DType| if dtype.is_half() { DType::F32 } else { dtype };
-    let ins: SmallVec<[Tensor; 4]> = ins.iter().map(|x| x.cast(wide(x.dtype()))).collect::<Result<_>>()?;
+    let ins: SmallVec<[Tensor; 4]> = ins.iter().map(|x| x.cast(x.dtype().wide())).collect::<Result<_>>()?;
     let wide_outs: SmallVec<[Meta; 2]> =
-        outs.iter().map(|m| Meta::new(m.dims.clone(), wide(m.dtype))).collect();
+        outs.iter().map(|m| Meta::new(m.dims.clone(), m.dtype.wide())).collect();
     let op = match op {
-        Op::Random(r) => &Op::Random(crate::ops::Random { dtype: wide(r.dtype), ..r.clone() }),
+        Op::Random(r) => &Op::Random(crate::ops::Random { dtype: r.dtype.wide(), ..r.clone() }),
         other => other,
     };
     let results = kernel(op, &ins.iter().collect::<SmallVec<[&Tensor; 4]>>(), &wide_outs)?;

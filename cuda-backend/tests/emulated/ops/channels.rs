@@ -36,7 +36,7 @@ fn each_norm(run: impl Fn(&[Tensor; 8], bool)) {
             let channels = &dims[1..2];
             let (x, g) = (normal(dims, dtype, 1).add_scalar(2.0).unwrap(), normal(dims, dtype, 2));
             let stats = execute(&BatchNormStats.into(), &[&x]).unwrap();
-            let (gamma, beta) = (normal(channels, dtype, 3), normal(channels, dtype, 4));
+            let (gamma, beta) = (normal(channels, dtype.wide(), 3), normal(channels, dtype.wide(), 4));
             let [mean, var] = [stats[0].clone(), stats[1].clone()];
             for relu in [false, true] {
                 let op = BatchNormReduce { eps: EPS, relu };

@@ -47,7 +47,14 @@ pub(super) fn follow(config: &TrainConfig, data: &TrainData, ranks: Arc<dyn Coll
                 let net = DsNet::new(&shape, &Initializer::new(0))?;
                 nn::to_device(&net, &device)?;
                 broadcast_state(&net, &*ranks)?;
-                evaluate_across(&net, &data.val, data.train.normalization(), &Progress::silent(), &*ranks)?;
+                evaluate_across(
+                    &net,
+                    config.precision,
+                    &data.val,
+                    data.train.normalization(),
+                    &Progress::silent(),
+                    &*ranks,
+                )?;
             }
             Order::End => return Ok(()),
         }

@@ -9,7 +9,10 @@ use nn::{
 };
 
 use super::order::{Order, share_position};
-use crate::{Result, eval::evaluate_across, metrics::Confusion, model::DsNet, train::Learner, ui::Progress};
+use crate::{
+    Result, device::Precision, eval::evaluate_across, metrics::Confusion, model::DsNet, train::Learner,
+    ui::Progress,
+};
 
 /// Rank 0 of several ranks, or the only one. Each call has its counterpart in the followers' loop.
 #[derive(Debug, Clone)]
@@ -53,17 +56,18 @@ impl Lead {
         Ok(check_replicas(&learner.model, &*self.0)?)
     }
 
-    /// The confusion matrix of a net, which the other ranks are given first; `progress` counts images.
+    /// The confusion matrix of a net, run in `precision`, which the other ranks are given first; `progress` counts images.
     pub fn score(
         &self,
         net: &DsNet,
+        precision: Precision,
         val: &Arc<dyn Dataset>,
         normalization: Normalization,
         progress: &Progress,
     ) -> Result<Confusion> {
         self.tell(Order::Score)?;
         broadcast_state(net, &*self.0)?;
-        evaluate_across(net, val, normalization, progress, &*self.0)
+        evaluate_across(net, precision, val, normalization, progress, &*self.0)
     }
 
     /// Lets the other ranks go.

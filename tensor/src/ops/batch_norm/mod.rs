@@ -6,6 +6,9 @@
 //! pass as one operation. All take `[N, C, …]` of rank 2 or more and optionally fuse the ReLU that follows:
 //! its mask is recomputed from `x`, so that the result need not be kept.
 //!
+//! Where `x` is a half, so are its gradient and `y`; all per-channel operands and results (statistics, γ, β and sums) are
+//! f32 then, so that mixed precision loses nothing in them.
+//!
 //! With `x̂ = (x − mean)·(var + eps)^−½` and `y = γ·x̂ + β`.
 
 mod cpu;
@@ -62,21 +65,27 @@ pub struct BatchNormInput {
     pub count: usize,
 }
 
-/// Checks `x` (and `like_x` more operands of its dims) followed by per-channel vectors.
+/// Checks `x` (and `like_x` more operands of its dims and type) followed by per-channel vectors; returns what such a vector
+/// is.
 fn check(op: &'static str, ins: &[Meta], like_x: usize) -> Result<Meta> {
-    same_float(op, ins)?;
     let x = &ins[0];
+    let wide = x.dtype.wide();
+    let (maps, vectors) = ins.split_at(1 + like_x);
+    same_float(op, maps)?;
+    if vectors.iter().any(|m| m.dtype != wide) {
+        return Err(Error::dtype(op, ins, format!("wants per-channel operands in {wide} for {}", x.dtype)));
+    }
     if x.rank() < 2 {
         return Err(Error::shape(op, ins, "wants [N, C, …]"));
     }
     let c = x.dims[1];
-    if ins[1..1 + like_x].iter().any(|m| m.dims != x.dims) {
+    if maps.iter().any(|m| m.dims != x.dims) {
         return Err(Error::shape(op, ins, "the gradient wants the dims of the input"));
     }
-    if ins[1 + like_x..].iter().any(|m| m.dims[..] != [c]) {
+    if vectors.iter().any(|m| m.dims[..] != [c]) {
         return Err(Error::shape(op, ins, format!("per-channel operands want dims [{c}]")));
     }
-    Ok(Meta::new(&[c][..], x.dtype))
+    Ok(Meta::new(&[c][..], wide))
 }
 
 /// Fails where a channel has no value to take statistics over.

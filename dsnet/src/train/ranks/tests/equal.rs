@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use nn::{
-    Collect, Collective, Initializer,
+    Collect, Collective, Initializer, Policy,
     collective::{Share, Solo, Threads},
     optim::{Adam, Optimizer, Sgd},
     state_dict,
@@ -48,6 +48,7 @@ fn learner(setting: Setting, ranks: Arc<dyn Collective>) -> Result<Learner> {
         optimizer: optimizer.weight_decay(1e-3),
         device: tensor::cpu::device(),
         clip: setting.clip,
+        policy: Policy::default(),
         ranks,
         phases: Default::default(),
     })
