@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// Oldest to newest; a newer GPU compiles the last one's portable code.
-const ARCHITECTURES: [u32; 6] = [75, 80, 86, 89, 90, 100];
+/// Oldest to newest, those of which nvcc knows; a newer GPU compiles the last one's portable code.
+const ARCHITECTURES: [u32; 7] = [75, 80, 86, 89, 90, 100, 120];
 
 fn main() {
     println!("cargo::rerun-if-changed=kernels");
@@ -60,14 +60,23 @@ fn nvcc() -> Option<PathBuf> {
         .find(|nvcc| Command::new(nvcc).arg("--version").output().is_ok_and(|o| o.status.success()))
 }
 
+/// The architectures that this nvcc compiles for.
+fn known(nvcc: &Path) -> Vec<u32> {
+    let listed = Command::new(nvcc).arg("--list-gpu-arch").output().map(|output| output.stdout);
+    let listed = String::from_utf8_lossy(&listed.unwrap_or_default()).into_owned();
+    let knows = |arch: &u32| listed.lines().any(|line| line.trim() == format!("compute_{arch}"));
+    ARCHITECTURES.into_iter().filter(knows).collect()
+}
+
 /// The fat binary, or none (with a warning) where this nvcc does not compile the kernels.
 fn compile(nvcc: &Path, source: &Path, to: &Path) -> Option<PathBuf> {
     let mut command = Command::new(nvcc);
     command.args(["-fatbin", "-std=c++17", "--fmad=false", "-O3", "-o"]).arg(to).arg(source);
-    for arch in ARCHITECTURES {
+    let known = known(nvcc);
+    for arch in &known {
         command.arg(format!("-gencode=arch=compute_{arch},code=sm_{arch}"));
     }
-    let newest = ARCHITECTURES[ARCHITECTURES.len() - 1];
+    let newest = known.last()?;
     command.arg(format!("-gencode=arch=compute_{newest},code=compute_{newest}"));
     match command.output() {
         Ok(output) if output.status.success() => Some(to.to_owned()),

@@ -8,11 +8,11 @@ out=${1:-target/gpu-check.tar.gz}
 profile=${2:-release}
 
 cargo build -q --locked --profile "$profile" -p dsnet
-# The operations' test program: with DSNET_TEST_GPU set it takes the real device instead of the emulated one.
-checks=$(cargo test -q --locked --profile "$profile" -p cuda-backend --test emulated --no-run --message-format=json |
+# Test programs: with DSNET_TEST_GPU set they take the real device instead of the emulated one.
+checks=$(cargo test -q --locked --profile "$profile" -p cuda-backend --test emulated --test gradients --no-run --message-format=json |
     python3 -c 'import json, sys
-found = [m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")]
-print(found[-1])')
+found = {m["target"]["name"]: m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")}
+print(found["emulated"], found["gradients"])')
 folder=$profile
 [ "$profile" != dev ] || folder=debug
 
@@ -20,9 +20,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/gpu-check/bin" "$work/gpu-check/bench" "$work/gpu-check/tests/fixtures"
 cp "${CARGO_TARGET_DIR:-target}/$folder/dsnet" "$work/gpu-check/bin/dsnet"
-cp "$checks" "$work/gpu-check/bin/ops-check"
+read -r operations gradients <<<"$checks"
+cp "$operations" "$work/gpu-check/bin/ops-check"
+cp "$gradients" "$work/gpu-check/bin/gradients-check"
 strip "$work"/gpu-check/bin/*
-cp bench/gpu_check.py bench/compare_cpu.py "$work/gpu-check/bench/"
+cp bench/gpu_check.py bench/gpu_peers.py bench/compare_cpu.py "$work/gpu-check/bench/"
 cp -r tests/fixtures/generators "$work/gpu-check/tests/fixtures/"
 cat >"$work/gpu-check/run.sh" <<'RUN'
 #!/bin/sh

@@ -19,7 +19,7 @@ pub enum Precision {
     F32,
     /// 32-bit floats whose factors are rounded to 10 bits of fraction, on a GPU
     Tf32,
-    /// IEEE halves, on a GPU
+    /// IEEE halves, on a GPU; the CPU trains in them, slowly
     F16,
     /// bfloat16; sums are 32-bit floats.
     Bf16,
@@ -125,9 +125,12 @@ pub(crate) fn of_rank(name: &str, precision: Precision, rank: usize) -> Result<D
 /// # Errors
 /// As [`open`]; a precision in which training is not done.
 pub fn open_for_training(name: &str, precision: Precision) -> Result<Device> {
-    match precision {
-        Precision::F32 | Precision::Tf32 | Precision::Bf16 => open(name, precision),
-        Precision::F16 => Err(Error::usage("training computes in f32, tf32 or bf16")),
+    match (ordinal(name)?, precision) {
+        (None, Precision::Tf32) => {
+            Err(Error::usage("the CPU trains in f32, bf16 or f16; tf32 wants a GPU (--device cuda)"))
+        }
+        (None, Precision::F32 | Precision::Bf16 | Precision::F16) => Ok(tensor::cpu::device()),
+        (Some(_), _) => open(name, precision),
     }
 }
 
@@ -184,9 +187,10 @@ mod tests {
         assert_eq!(ordinals("cuda:2,0").unwrap(), [2, 0]);
         assert!(ordinals("cuda:1,0,1").unwrap_err().to_string().contains("names GPU 1 twice"));
         assert!(ordinal("cuda:0,1").unwrap_err().to_string().contains("several GPUs are for training"));
+        assert_eq!(Precision::Bf16.to_string(), "bf16");
         assert!(open("cpu", Precision::F16).unwrap_err().to_string().contains("want a GPU"));
-        let half = open_for_training("cpu", Precision::F16).unwrap_err().to_string();
-        assert!(half.contains("f32, tf32 or bf16"), "{half}");
-        assert!(open_for_training("cpu", Precision::Bf16).is_ok());
+        assert!(open_for_training("cpu", Precision::F16).is_ok());
+        let tf32 = open_for_training("cpu", Precision::Tf32).unwrap_err().to_string();
+        assert!(tf32.contains("tf32 wants a GPU"), "{tf32}");
     }
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use datasets::{Classes, Dataset, Normalization, Position, class_weights};
-use nn::{Checkpoint, Initializer, checkpoint::Meta};
+use nn::{Checkpoint, Initializer, checkpoint::Meta, optim::LossScale};
 use serde::{Deserialize, Serialize};
+use tensor::Tensor;
 
 use crate::{
     Error, Result,
@@ -19,6 +20,9 @@ const INFO: &str = "dsnet";
 
 /// Key of the best score so far in a checkpoint's metadata.
 const BEST: &str = "best_val_miou";
+
+/// Key of the loss scale in a checkpoint's metadata, where the training has one.
+const SCALE: &str = "loss_scale";
 
 /// Tensors below this belong to the training head, which inference drops.
 const HEAD: &str = "enc.";
@@ -160,6 +164,9 @@ pub fn save(
         // As text: it must come back to the last bit, for later scores are compared with it.
         meta.extras.insert(BEST.into(), format!("{best:?}").into());
     }
+    if let Some(scale) = &learner.scale {
+        meta.extras.insert(SCALE.into(), scale.state()?.to_vec().into());
+    }
     let mut checkpoint = Checkpoint::capture(&learner.model, Some(&learner.optimizer), meta);
     if let Some(average) = &learner.average {
         checkpoint = checkpoint.with_average(&average.model);
@@ -189,6 +196,12 @@ pub fn restore(path: &Path, learner: &mut Learner, info: &ModelInfo, run: &Saved
     if meta.step > meta.total_steps {
         let why = format!("claims {} steps of {}", meta.step, meta.total_steps);
         return Err(nn::Error::Checkpoint { path: path.into(), why }.into());
+    }
+    if let Some(scale) = &mut learner.scale {
+        let state = meta.extras.get(SCALE).and_then(|v| serde_json::from_value(v.clone()).ok());
+        let why = || "holds no loss scale, but the training wants one".to_owned();
+        let state = state.ok_or_else(|| nn::Error::Checkpoint { path: path.into(), why: why() })?;
+        *scale = LossScale::of(state, &Tensor::device(scale.tensor()))?;
     }
     if let Some(average) = &learner.average {
         checkpoint.restore_average(&average.model)?;

@@ -39,6 +39,11 @@ impl Policy {
         }
     }
 
+    /// Whether gradients want a [loss scale](crate::optim::LossScale): those of a type with few exponents.
+    pub const fn wants_scale(self) -> bool {
+        matches!(self, Self::F16)
+    }
+
     /// In which type `work` is done on a value of type `given`. f64 stays: who uses it wants all of its digits.
     pub const fn dtype(self, work: Work, given: DType) -> DType {
         match (self.low(), given, work) {

@@ -4,7 +4,7 @@ use cuda_backend::CudaBackend;
 use cuda_backend::nccl::{Communicator, Id};
 use tensor::{DType, Device, Ops, Tensor};
 
-use crate::support::{environment, normal};
+use crate::support::{environment, integers, normal};
 
 /// Runs `f` as both ranks of a group, each on a GPU of its own.
 fn ranks<T: Send>(f: impl Fn(&Communicator, &Device) -> T + Sync) -> Vec<T> {
@@ -80,4 +80,18 @@ fn a_rank_that_ends_the_group_is_noticed() {
         }
     });
     assert_eq!(said.into_inner().unwrap().len(), 1);
+}
+
+/// What a machine with one GPU can show: the library is found, a group made, and its calls run.
+#[test]
+fn a_group_of_one() {
+    let gpu = CudaBackend::open(&environment(), 0).unwrap();
+    let comm = Communicator::new(&gpu, Id::new(&gpu).unwrap(), 0, 1).unwrap();
+    let device: Device = gpu;
+    for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16, DType::I64] {
+        let mine = integers(&[1000, 7], dtype, 100, 3).to_device(&device).unwrap();
+        let want = mine.to_f64_vec().unwrap();
+        assert_eq!(comm.all_reduce(&mine).unwrap().wait().unwrap().to_f64_vec().unwrap(), want, "{dtype}");
+        assert_eq!(comm.broadcast(&mine, 0).unwrap().to_f64_vec().unwrap(), want, "{dtype}");
+    }
 }

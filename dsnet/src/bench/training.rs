@@ -71,7 +71,7 @@ impl Pupil {
         let frequencies: Vec<f64> = tail.iter().map(|f| f / sum).collect();
         let loss = "owfl+sel".parse()?;
         let mut learner = Learner::with(&shape, loss, &frequencies, OptimizerKind::Adam, 1e-4, 0)?;
-        learner.policy = precision.policy();
+        learner.compute_in(precision.policy())?;
         learner.move_to(device)?;
         let images = noise(batch, size)?.to_device(device)?;
         let pixels = batch * size.height * size.width;

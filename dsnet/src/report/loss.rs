@@ -20,9 +20,9 @@ fn steps(record: &Record) -> Axis {
 /// The loss and its parts; the band spans the steps that a point stands for.
 pub fn loss(record: &Record) -> Svg {
     let get = |name: &str, color, value: &dyn Fn(&crate::train::StepLine) -> Option<f64>| {
-        let values: Vec<(f64, f64)> =
-            record.steps.iter().filter_map(|s| Some((s.step as f64, value(s)?))).collect();
-        condensed(name, color, &values)
+        let values = record.steps.iter().filter_map(|s| Some((s.step as f64, value(s)?)));
+        let finite: Vec<(f64, f64)> = values.filter(|(_, value)| value.is_finite()).collect();
+        condensed(name, color, &finite)
     };
     let mut series = vec![get("loss", 0, &|s| Some(s.loss))];
     if record.steps.iter().any(|s| s.sel.is_some()) {

@@ -156,6 +156,7 @@ pub(super) mod tests {
                 loss,
                 pixel: loss * 0.8,
                 sel: Some(loss * 0.2),
+                overflow: None,
                 lr: 1e-3,
                 seconds: 0.34,
                 phases: Some(phases),

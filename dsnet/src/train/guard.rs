@@ -7,7 +7,7 @@ use tensor::{Tensor, rng::Key};
 use super::StepLoss;
 use crate::{Error, Result, model::TrainableDsNet};
 
-fn finite(t: &Tensor) -> bool {
+fn is_finite(t: &Tensor) -> bool {
     // What can not be read is looked at no further: this only words a message.
     t.to_f64_vec().is_ok_and(|v| v.iter().all(|x| x.is_finite()))
 }
@@ -47,15 +47,15 @@ fn speaks(has: bool, ranks: &dyn Collective) -> Result<()> {
 
 /// The first place in a forward pass where a number is NaN or infinite.
 fn source(model: &TrainableDsNet, policy: Policy, images: &Tensor) -> Option<String> {
-    if !finite(images) {
+    if !is_finite(images) {
         return Some("the images hold NaN or infinite values".into());
     }
-    if let Some((name, _)) = parameters(model).into_iter().find(|(_, p)| !finite(&p.value())) {
+    if let Some((name, _)) = parameters(model).into_iter().find(|(_, p)| !is_finite(&p.value())) {
         return Some(format!("the weight {name} is NaN or infinite"));
     }
     let mut place = None;
     let mut probe = |name: &str, x: &Var| {
-        if place.is_none() && !finite(x.tensor()) {
+        if place.is_none() && !is_finite(x.tensor()) {
             place = Some(format!("it arises in the layer {name}"));
         }
         Ok(())
@@ -64,35 +64,40 @@ fn source(model: &TrainableDsNet, policy: Policy, images: &Tensor) -> Option<Str
     let run = model.net.run_probed(&ctx.input(images.clone()), &ctx, &mut probe);
     let head = run.ok().and_then(|(_, features)| {
         let enc = model.enc.as_ref()?.forward(&features, &ctx).ok()?;
-        (!finite(enc.tensor())).then(|| "it arises in the layer enc".to_owned())
+        (!is_finite(enc.tensor())).then(|| "it arises in the layer enc".to_owned())
     });
     place.or(head)
 }
 
-/// Fails where a gradient is NaN or infinite. Backward runs from the last layer to the first, so the layer named is
-/// the last one in the model with such a gradient: where it arose. All ranks have the same gradients; rank 0 says it.
-pub(super) fn gradients(grads: &[Gradient], ranks: &dyn Collective) -> Result<()> {
+/// Whether all gradients are.
+pub(super) fn finite(grads: &[Gradient]) -> Result<bool> {
     match nn::optim::check_finite(grads) {
-        Ok(()) => Ok(()),
-        Err(NnError::NonFinite { .. }) => {
-            speaks(ranks.rank() == 0, ranks)?;
-            let is_bad = |g: &&Gradient| !finite(&g.value);
-            let count = grads.iter().filter(is_bad).count();
-            let last = grads.iter().rev().find(is_bad).map_or("", |g| g.name.as_str());
-            let layer = last.rsplit_once('.').map_or(last, |(layer, _)| layer);
-            Err(Error::NotFinite(format!(
-                "the gradient of {last} is NaN or infinite (layer {layer}, the first that backward reached; {count} of \
-                 {} gradients are affected)",
-                grads.len()
-            )))
-        }
+        Ok(()) => Ok(true),
+        Err(NnError::NonFinite { .. }) => Ok(false),
         Err(other) => Err(other.into()),
     }
 }
 
+/// What to say of gradients that are NaN or infinite. Backward runs from the last layer to the first, so the layer named is
+/// the last one in the model with such a gradient: where it arose. All ranks have the same gradients; rank 0 says it.
+pub(super) fn gradient(grads: &[Gradient], ranks: &dyn Collective) -> Error {
+    if let Err(e) = speaks(ranks.rank() == 0, ranks) {
+        return e;
+    }
+    let is_bad = |g: &&Gradient| !is_finite(&g.value);
+    let count = grads.iter().filter(is_bad).count();
+    let last = grads.iter().rev().find(is_bad).map_or("", |g| g.name.as_str());
+    let layer = last.rsplit_once('.').map_or(last, |(layer, _)| layer);
+    Error::NotFinite(format!(
+        "the gradient of {last} is NaN or infinite (layer {layer}, the first that backward reached; {count} of {} \
+         gradients are affected)",
+        grads.len()
+    ))
+}
+
 #[cfg(test)]
 mod tests {
-    use nn::{Initializer, state_dict};
+    use nn::{Initializer, optim::LossScale, state_dict};
     use tensor::DType;
 
     use super::*;
@@ -131,6 +136,62 @@ mod tests {
             last = l.step(&images, &labels, Key::default(), 1.0).unwrap();
         }
         assert!(last.total < first.total, "{first:?} {last:?}");
+    }
+
+    /// Sixteen steps from the same weights end near each other whatever layers compute in.
+    #[test]
+    fn low_precision_has_the_curve_of_f32() {
+        let curve = |policy: Policy| {
+            let mut l = learner();
+            l.compute_in(policy).unwrap();
+            let (images, labels) = batch();
+            let losses: Vec<f64> =
+                (0..16).map(|_| l.step(&images, &labels, Key::default(), 1.0).unwrap().total).collect();
+            let all = parameters(&l.model);
+            assert!(all.iter().all(|(_, p)| p.value().dtype() == DType::F32));
+            losses
+        };
+        let want = curve(Policy::Full);
+        for (policy, bound) in [(Policy::Bf16, 0.03), (Policy::F16, 0.01)] {
+            let got = curve(policy);
+            let off = want.iter().zip(&got).map(|(a, b)| ((a - b) / a).abs()).fold(0.0, f64::max);
+            assert!(off > 0.0 && off < bound, "{policy:?}: {off}\n{want:?}\n{got:?}");
+            assert!(got[15] < 0.9 * got[0], "{policy:?} learns: {got:?}");
+        }
+    }
+
+    /// A scale that is far too large: steps are left out, each with half of it, until one can be taken.
+    #[test]
+    fn overflow_leaves_steps_out() {
+        let (images, labels) = batch();
+        let mut l = learner();
+        l.compute_in(Policy::F16).unwrap();
+        l.scale = Some(LossScale::of([LossScale::MOST, 7.0], &tensor::cpu::device()).unwrap());
+        let state = |l: &Learner| -> Vec<Vec<f64>> {
+            state_dict(&l.model).into_iter().map(|(_, t)| t.to_f64_vec().unwrap()).collect()
+        };
+        let before = state(&l);
+        let mut scale = LossScale::MOST;
+        loop {
+            let loss = l.step(&images, &labels, Key::default(), 1.0).unwrap();
+            assert!(loss.total.is_finite());
+            if loss.overflow.is_none() {
+                break;
+            }
+            assert_eq!(loss.overflow, Some(scale));
+            scale /= 2.0;
+            assert_eq!(l.scale.as_ref().unwrap().state().unwrap(), [scale, 0.0]);
+            assert!(state(&l) == before && l.optimizer.state().is_empty(), "nothing may have moved");
+        }
+        assert!(scale < LossScale::MOST, "a scale of {scale} should be too large");
+        assert_eq!(l.scale.as_ref().unwrap().state().unwrap(), [scale, 1.0]);
+        assert!(state(&l) != before);
+        // Where no scale helps, the layer is named.
+        set(&l.model, "up4.right.1.0.weight", f64::NAN);
+        l.scale = Some(LossScale::of([2.0, 0.0], &tensor::cpu::device()).unwrap());
+        assert_eq!(l.step(&images, &labels, Key::default(), 1.0).unwrap().overflow, Some(2.0));
+        let error = l.step(&images, &labels, Key::default(), 1.0).unwrap_err().to_string();
+        assert!(error.contains("up4.right.1.0.weight") && error.contains("fallen to 0.5"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use nn::{
     Collective, Ctx, Initializer, Policy, buffers,
     collective::Solo,
     loss::{Criterion, LossSpec, LossValue},
-    optim::{self, Adam, AdamW, Ema, Optimizer, Sgd},
+    optim::{self, Adam, AdamW, Ema, LossScale, Optimizer, Sgd},
     parallel::{self, BUCKET_BYTES},
 };
 use tensor::{Device, Ops, Tensor, rng::Key};
@@ -31,8 +31,10 @@ pub struct Learner {
     pub average: Option<Average>,
     /// Largest norm of the gradient, where there is a limit.
     pub clip: Option<f64>,
-    /// In which precision forward and backward pass compute.
-    pub policy: Policy,
+    /// In which precision forward and backward pass compute: see [`Learner::compute_in`].
+    pub(super) policy: Policy,
+    /// What the loss is multiplied with before backward, where the precision wants that.
+    pub scale: Option<LossScale>,
     /// Who takes each step together: this learner sees its share of a batch.
     pub ranks: Arc<dyn Collective>,
     /// Where it computes: see [`Learner::move_to`].
@@ -59,6 +61,9 @@ pub struct StepLoss {
     pub pixel: f64,
     /// The semantic encoding loss, where it takes part.
     pub sel: Option<f64>,
+    /// The loss scale at which loss or gradients overflowed, where they did: the step was then not taken, and the next one
+    /// has half of it.
+    pub overflow: Option<f64>,
 }
 
 impl StepLoss {
@@ -67,7 +72,7 @@ impl StepLoss {
         let mut parts = vec![part.total.tensor().item()?, part.pixel.tensor().item()?];
         parts.extend(part.sel.as_ref().map(|v| v.tensor().item()).transpose()?);
         let all = ranks.all_reduce(&Tensor::from_slice(&parts, &[parts.len()])?)?.to_vec::<f64>()?;
-        Ok(Self { total: all[0], pixel: all[1], sel: all.get(2).copied() })
+        Ok(Self { total: all[0], pixel: all[1], sel: all.get(2).copied(), overflow: None })
     }
 }
 
@@ -91,7 +96,7 @@ impl Learner {
             Self::with(shape, config.loss.0, frequencies, config.optimizer, config.lr, config.seed)?;
         learner.optimizer = optimizer(config.optimizer, config.lr, config.weight_decay);
         learner.clip = config.clip;
-        learner.policy = config.precision.policy();
+        learner.compute_in(config.precision.policy())?;
         if let Some(decay) = config.ema {
             let init = Initializer::new(config.seed);
             let model = TrainableDsNet::new(shape, config.loss.0.needs_head(), &init)?;
@@ -124,10 +129,21 @@ impl Learner {
             average: None,
             clip: None,
             policy: Policy::default(),
+            scale: None,
             device: tensor::cpu::device(),
             phases: Phases::default(),
             ranks: Arc::new(Solo),
         })
+    }
+
+    /// Lets all further steps compute in the precision that `policy` says; weights, optimiser and checkpoints stay as they are.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn compute_in(&mut self, policy: Policy) -> Result<()> {
+        self.policy = policy;
+        self.scale = policy.wants_scale().then(|| LossScale::new(&self.device)).transpose()?;
+        Ok(())
     }
 
     /// Moves the model and what the optimiser keeps to `device`, where all further steps are computed.
@@ -140,18 +156,22 @@ impl Learner {
             nn::to_device(&average.model, device)?;
         }
         self.optimizer.to_device(device)?;
+        if let Some(scale) = &mut self.scale {
+            scale.to_device(device)?;
+        }
         self.device = device.clone();
         Ok(())
     }
 
     /// One step on normalised images `[N, 3, H, W]` and labels `[N, H, W]`: moves the weights, at the base rate times
     /// `factor`. `key` names the step's random stream. Where several ranks take the step together, these are this rank's
-    /// images; the loss and the update are those of all ranks' images.
+    /// images; the loss and the update are those of all ranks' images. With a loss scale, a step whose loss or gradients overflow
+    /// moves nothing and is no error ([`StepLoss::overflow`]).
     ///
     /// # Errors
     /// Shapes or labels that do not fit; [`Error::NotFinite`] where the loss or a gradient
-    /// is NaN or infinite, whose message names the layer; a rank that is lost or hangs. After any error the model is as
-    /// before.
+    /// is NaN or infinite (with a loss scale: and the scale has fallen below 1), whose message names the layer; a rank that is
+    /// lost or hangs. After any error the model is as before.
     pub fn step(&mut self, images: &Tensor, labels: &Tensor, key: Key, factor: f64) -> Result<StepLoss> {
         let (height, width) = (images.dim(2)?, images.dim(3)?);
         if !height.is_multiple_of(STRIDE) || !width.is_multiple_of(STRIDE) {
@@ -162,8 +182,11 @@ impl Learner {
         // A pass moves running statistics before it is known whether the step will be done.
         let before = buffers(&self.model).into_iter().map(|(_, buffer)| (buffer.value(), buffer));
         let before: Vec<_> = before.collect();
-        self.try_step(images, labels, key, factor)
-            .inspect_err(|_| before.into_iter().for_each(|(value, buffer)| buffer.set(value)))
+        let result = self.try_step(images, labels, key, factor);
+        if !result.as_ref().is_ok_and(|loss| loss.overflow.is_none()) {
+            before.into_iter().for_each(|(value, buffer)| buffer.set(value));
+        }
+        result
     }
 
     fn try_step(&mut self, images: &Tensor, labels: &Tensor, key: Key, factor: f64) -> Result<StepLoss> {
@@ -175,13 +198,29 @@ impl Learner {
         drop((logits, head));
         let loss = StepLoss::sum(&value, &*self.ranks)?;
         let forward = start.elapsed();
+        self.phases = Phases { forward: forward.as_secs_f64(), ..Phases::default() };
         if !loss.total.is_finite() {
-            return Err(guard::loss(&self.model, self.policy, images, loss, &*self.ranks));
+            return self.overflowed(loss, |l| guard::loss(&l.model, l.policy, images, loss, &*l.ranks));
         }
-        let mut grads = parallel::backward(&value.total, &ctx, &self.model, BUCKET_BYTES)?;
+        let total = match &self.scale {
+            Some(scale) => scale.scaled(&value.total)?,
+            None => value.total,
+        };
+        let mut grads = parallel::backward(&total, &ctx, &self.model, BUCKET_BYTES)?;
         drop(ctx);
         let backward = start.elapsed();
-        guard::gradients(&grads, &*self.ranks)?;
+        self.phases.backward = (backward - forward).as_secs_f64();
+        let unscaled = self.scale.as_ref().map(|scale| scale.unscale(&mut grads)).transpose()?;
+        let finite = match &unscaled {
+            Some(finite) => finite.item()? != 0.0,
+            None => guard::finite(&grads)?,
+        };
+        if !finite {
+            return self.overflowed(loss, |l| guard::gradient(&grads, &*l.ranks));
+        }
+        if let (Some(scale), Some(finite)) = (&mut self.scale, unscaled) {
+            scale.update(&finite)?;
+        }
         if let Some(max) = self.clip {
             optim::clip_norm(&mut grads, max)?;
         }
@@ -190,12 +229,25 @@ impl Learner {
             let steps = self.optimizer.state().values().map(|state| state.steps).max();
             ema.update(model, &self.model, steps.unwrap_or(0))?;
         }
-        self.phases = Phases {
-            data: 0.0,
-            forward: forward.as_secs_f64(),
-            backward: (backward - forward).as_secs_f64(),
-            update: (start.elapsed() - backward).as_secs_f64(),
-        };
+        self.phases.update = (start.elapsed() - backward).as_secs_f64();
         Ok(loss)
+    }
+
+    /// What becomes of a step whose loss or gradients are not finite: where a smaller loss scale may help, it is not taken;
+    /// else it is the `error`.
+    fn overflowed(&mut self, loss: StepLoss, error: impl FnOnce(&Self) -> Error) -> Result<StepLoss> {
+        let Some(scale) = &mut self.scale else { return Err(error(self)) };
+        let overflow = Some(scale.value()?);
+        scale.update(&Tensor::scalar(0.0_f32).to_device(&self.device)?)?;
+        let now = scale.value()?;
+        if now >= 1.0 {
+            return Ok(StepLoss { overflow, ..loss });
+        }
+        Err(match error(self) {
+            Error::NotFinite(what) => {
+                Error::NotFinite(format!("{what}\n  no loss scale helps: it has fallen to {now}"))
+            }
+            other => other,
+        })
     }
 }

@@ -47,6 +47,11 @@ pub struct StartLine {
     pub total_steps: usize,
 }
 
+/// JSON has no number for what is not finite: it is written as null.
+pub(super) fn finite_or_nan<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
 /// Ranks of a run whose log does not tell.
 fn one() -> usize {
     1
@@ -72,13 +77,18 @@ pub struct StepLine {
     pub step: usize,
     /// Epoch, from 0.
     pub epoch: usize,
-    /// The whole loss.
+    /// The whole loss; NaN (null) where it overflowed.
+    #[serde(deserialize_with = "finite_or_nan")]
     pub loss: f64,
     /// Its part from pixels.
+    #[serde(deserialize_with = "finite_or_nan")]
     pub pixel: f64,
     /// Its semantic encoding part, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sel: Option<f64>,
+    /// The loss scale with which loss or gradients overflowed, where they did: the step was not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overflow: Option<f64>,
     /// Learning rate of this step.
     pub lr: f64,
     /// Seconds that it took, loading included.
@@ -136,9 +146,10 @@ impl Line {
     }
 }
 
-/// Tags with numbers that may be absent; only those that are there.
+/// Tags with numbers that may be absent; only those that are there, and are numbers.
 fn present<const N: usize>(values: [(&str, Option<f64>); N]) -> Vec<(String, f64)> {
-    values.into_iter().filter_map(|(tag, value)| Some((tag.to_owned(), value?))).collect()
+    let finite = values.into_iter().filter_map(|(tag, value)| Some((tag.to_owned(), value?)));
+    finite.filter(|(_, value)| value.is_finite()).collect()
 }
 
 impl StepLine {
@@ -147,6 +158,7 @@ impl StepLine {
             ("train/loss", Some(self.loss)),
             ("train/loss_pixel", Some(self.pixel)),
             ("train/loss_sel", self.sel),
+            ("train/overflow_at_scale", self.overflow),
             ("train/learning_rate", Some(self.lr)),
             ("seconds/step", Some(self.seconds)),
             ("seconds/data", self.phases.map(|p| p.data)),

@@ -7,7 +7,7 @@ use datasets::{Image, Position};
 use nn::checkpoint::write_atomically;
 use serde::Deserialize;
 
-use super::{Line, RunFolder};
+use super::{Line, RunFolder, line::finite_or_nan};
 use crate::{
     Error, Result,
     tensorboard::{EventFile, Until},
@@ -17,9 +17,18 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Place {
-    Start { step: usize },
-    Step { step: usize, epoch: usize, loss: f64 },
-    Epoch { epoch: usize },
+    Start {
+        step: usize,
+    },
+    Step {
+        step: usize,
+        epoch: usize,
+        #[serde(deserialize_with = "finite_or_nan")]
+        loss: f64,
+    },
+    Epoch {
+        epoch: usize,
+    },
 }
 
 /// An open log.
@@ -67,9 +76,10 @@ impl Log {
         Ok(Self { path, file, events: EventFile::open(&folder.events(), until)?, losses })
     }
 
-    /// Mean loss of the steps of the epoch under way; NaN before the first.
+    /// Mean loss of the steps of the epoch under way, but for those that overflowed; NaN before the first.
     pub fn mean_loss(&self) -> f64 {
-        self.losses.iter().sum::<f64>() / self.losses.len() as f64
+        let finite = self.losses.iter().filter(|loss| loss.is_finite());
+        finite.clone().sum::<f64>() / finite.count() as f64
     }
 
     /// Appends a line.
@@ -115,7 +125,8 @@ mod tests {
     fn step(step: usize) -> Line {
         let phases = Some(Phases { data: 0.01, forward: 0.03, backward: 0.05, update: 0.01 });
         let (epoch, loss) = ((step - 1) / 2, 0.1 * step as f64);
-        Line::Step(StepLine { step, epoch, loss, pixel: 1.0, sel: Some(0.5), lr: 1e-3, seconds: 0.1, phases })
+        let (sel, overflow) = (Some(0.5), None);
+        Line::Step(StepLine { step, epoch, loss, pixel: 1.0, sel, overflow, lr: 1e-3, seconds: 0.1, phases })
     }
 
     fn epoch(epoch: usize) -> Line {
@@ -151,6 +162,24 @@ mod tests {
         assert!(open(4, 2, 0).mean_loss().is_nan());
         assert_eq!(read(), whole);
         assert!(whole.0.starts_with("{\"kind\":\"step\",\"step\":1,") && whole.0.contains("\"sel\":0.5"));
+    }
+
+    /// A step whose loss overflowed is a line like others, and no part of the mean.
+    #[test]
+    fn overflowed_steps_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(Some(&dir.path().join("run")), "", &TrainOptions::default()).unwrap();
+        let open = |step, batch| Log::open(&folder, step, Position { epoch: 0, batch }).unwrap();
+        let mut log = open(0, 0);
+        let Line::Step(first) = step(1) else { panic!("no step") };
+        let bad = StepLine { loss: f64::INFINITY, pixel: f64::NAN, overflow: Some(65536.0), ..first.clone() };
+        log.write(&Line::Step(bad)).unwrap();
+        log.write(&Line::Step(StepLine { step: 2, ..first })).unwrap();
+        let written = fs::read_to_string(folder.log()).unwrap();
+        assert!(written.contains(r#""loss":null,"pixel":null,"sel":0.5,"overflow":65536.0"#), "{written}");
+        let again = open(2, 2);
+        assert_eq!((again.mean_loss(), log.mean_loss()), (0.1, 0.1));
+        assert_eq!(fs::read_to_string(folder.log()).unwrap(), written);
     }
 
     /// Logs of the first version tell less.

@@ -148,7 +148,8 @@ options! {
     /// Where to compute: cpu, cuda, cuda:1 for the second GPU, or cuda:0,1 for several [default: cpu]
     #[arg(long, value_name = "NAME", help_heading = "Training")]
     device: String,
-    /// What layers compute in: f32, bf16, or tf32 on a GPU; weights and losses stay f32 [default: f32]
+    /// What layers compute in; weights, statistics and losses stay f32, and f16 has a loss scale. The CPU is fast in f32 and
+    /// bf16 [default: f32]
     #[arg(long, value_enum, help_heading = "Training")]
     precision: crate::device::Precision,
     /// Ranks that share each batch, with their part of the threads each; docs/parallel.md [default: 1]

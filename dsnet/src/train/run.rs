@@ -7,7 +7,7 @@ use datasets::{Batch, Dataset, Loader, LoaderOptions, Position, Shard};
 use nn::{Collective, collective::Solo, optim::Ema, schedule::Schedule};
 
 use super::{
-    Learner, Line, Log, Phases, RunFolder, StepLine, TrainConfig, TrainData,
+    Learner, Line, Log, Phases, RunFolder, StepLine, StepLoss, TrainConfig, TrainData,
     ranks::{self, Lead},
     rate,
     rescue::rescue,
@@ -140,7 +140,10 @@ impl<'a> Run<'a> {
             let Some(batch) = batches.next() else { return Ok(()) };
             let batch = batch?;
             let loss = self.step(&batch, start)?;
-            progress.note(format!("epoch {}/{epochs}, loss {loss:.4}", batch.position.epoch + 1));
+            let overflow =
+                loss.overflow.map_or(String::new(), |at| format!(", overflow at scale {at}: skipped"));
+            let epoch = batch.position.epoch + 1;
+            progress.note(format!("epoch {epoch}/{epochs}, loss {:.4}{overflow}", loss.total));
             progress.add(self.config.batch as u64);
             if self.saved.at.batch < per_epoch && self.saved.step.is_multiple_of(self.config.save_every) {
                 self.lead.check(&self.learner)?;
@@ -150,7 +153,7 @@ impl<'a> Run<'a> {
     }
 
     /// One step; returns the loss.
-    fn step(&mut self, batch: &Batch, start: Instant) -> Result<f64> {
+    fn step(&mut self, batch: &Batch, start: Instant) -> Result<StepLoss> {
         let waited = start.elapsed().as_secs_f64();
         let Position { epoch, batch: index } = batch.position;
         let per_epoch = self.per_epoch();
@@ -180,11 +183,12 @@ impl<'a> Run<'a> {
             loss: loss.total,
             pixel: loss.pixel,
             sel: loss.sel,
+            overflow: loss.overflow,
             lr: self.config.lr * factor,
             seconds: start.elapsed().as_secs_f64(),
             phases: Some(Phases { data: waited, ..self.learner.phases }),
         }))?;
-        Ok(loss.total)
+        Ok(loss)
     }
 
     /// Evaluation, log line, checkpoints.

@@ -103,6 +103,32 @@ fn a_short_training_has_the_cpus_curve_and_goes_on_after_a_fault() {
     assert_eq!(bench[0]["device"], "cuda:0");
 }
 
+/// In every precision the curve of f32 on the CPU, but for rounding; and a run goes on bit for bit.
+#[test]
+fn low_precision_has_the_cpus_curve() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    succeeds(at, &training(&["--out=cpu"]));
+    let cpu = losses(&at.join("cpu"));
+    for (precision, first, later) in [("f16", 5e-3, 0.03), ("bf16", 0.02, 0.05)] {
+        works(at, &training(&["--out=gpu", "--device=cuda", "--precision", precision]), &[]);
+        let gpu = losses(&at.join("gpu"));
+        assert!((cpu[0] - gpu[0]).abs() < first * cpu[0], "{precision}: {} and {}", cpu[0], gpu[0]);
+        for (a, b) in cpu.iter().zip(&gpu) {
+            assert!((a - b).abs() < later * a, "{precision}: {cpu:?}\n{gpu:?}");
+        }
+        let weights = || fs::read(at.join("gpu/last.safetensors")).unwrap();
+        let last = weights();
+        works(at, &["train", "--resume", "--out=gpu", "--from=gpu/previous.safetensors"], &[]);
+        assert!(weights() == last, "{precision}: the same to the bit");
+        fs::remove_dir_all(at.join("gpu")).unwrap();
+    }
+    works(at, &training(&["--out=two", "--device=cuda:0,1", "--precision=f16"]), &[]);
+    for (a, b) in cpu.iter().zip(&losses(&at.join("two"))) {
+        assert!((a - b).abs() < 0.03 * a, "two GPUs: {a} {b}");
+    }
+}
+
 #[test]
 fn two_gpus_take_the_steps_of_one() {
     let dir = tempfile::tempdir().unwrap();

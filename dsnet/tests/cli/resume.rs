@@ -107,3 +107,27 @@ fn averages_go_on_bit_for_bit() {
         &[&TINY[..], &["--out=hard", "--loss=bootstrap:100:0.3", "--ranks=2", "--ema=0.5"]].concat(),
     );
 }
+
+/// In 16 bits, too, on one rank and on two; the loss scale is part of what goes on.
+#[test]
+fn low_precision_goes_on_bit_for_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    for more in [&["--precision=bf16"][..], &["--precision=f16"], &["--precision=f16", "--ranks=2"]] {
+        let tiny = TINY.iter().copied().filter(|a| !a.starts_with("--out")).chain(["--out=run"]);
+        succeeds(at, &tiny.chain(more.iter().copied()).collect::<Vec<_>>());
+        let read = |name: &str| fs::read(at.join("run").join(name)).unwrap();
+        let (last, best) = (read("last.safetensors"), read("best.safetensors"));
+        let extras = nn::Checkpoint::load(at.join("run/last.safetensors")).unwrap().meta.extras;
+        match extras.get("loss_scale") {
+            // All nine steps were good.
+            Some(scale) => assert_eq!(scale.to_string(), "[65536.0,9.0]"),
+            None => assert_eq!(more, ["--precision=bf16"]),
+        }
+        succeeds(at, &["train", "--resume", "--out=run", "--from=run/previous.safetensors"]);
+        assert!(read("last.safetensors") == last && read("best.safetensors") == best, "{more:?}");
+        let error = fails(at, 2, &["train", "--resume", "--out=run", "--precision=f32"]);
+        assert!(error.contains("precision = "), "{error}");
+        fs::remove_dir_all(at.join("run")).unwrap();
+    }
+}

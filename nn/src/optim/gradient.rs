@@ -50,18 +50,27 @@ pub fn check_finite(grads: &[Gradient]) -> Result<()> {
 fn all_finite_elsewhere(grads: &[Gradient]) -> Result<bool> {
     let Some(first) = grads.first() else { return Ok(true) };
     let meta = |g: &Gradient| (Tensor::device(&g.value).name().to_owned(), g.value.dtype());
-    if super::pass::on_cpu(&first.value) || grads.iter().any(|g| meta(g) != meta(first) || g.value.is_empty())
-    {
+    if super::pass::on_cpu(&first.value) || grads.iter().any(|g| meta(g) != meta(first)) {
         return Ok(false);
     }
+    Ok(finite(grads)?.item()? != 0.0)
+}
+
+/// 1 where all gradients, of one type and on one device, are finite, else 0: f32, no dims, on that device.
+pub(super) fn finite(grads: &[Gradient]) -> Result<Tensor> {
     let largest = |t: &Tensor| -> Result<Tensor> {
         let axes: Vec<usize> = (0..t.dims().len()).collect();
         Ok(t.abs()?.reduce(Reduction::Max, &axes, false)?.reshape(&[1])?)
     };
-    let each = grads.iter().map(|g| largest(&g.value)).collect::<Result<Vec<_>>>()?;
-    let all = Tensor::cat(&each.iter().collect::<Vec<_>>(), 0)?;
-    // The maximum of values with a NaN among them is NaN.
-    Ok(largest(&all)?.to_f64_vec()?.iter().all(|v| v.is_finite()))
+    let filled = grads.iter().filter(|g| !g.value.is_empty());
+    let each = filled.map(|g| largest(&g.value)).collect::<Result<Vec<_>>>()?;
+    if each.is_empty() {
+        return Ok(Tensor::scalar(1.0_f32));
+    }
+    // The maximum of values with a NaN among them is NaN; what is not finite less itself is NaN, too.
+    let all = largest(&Tensor::cat(&each.iter().collect::<Vec<_>>(), 0)?)?.reshape(&[])?;
+    let rest = all.sub(&all)?;
+    Ok(rest.equal(&rest.full_like(0.0, &[])?)?.cast(DType::F32)?)
 }
 
 fn bad<T: Element>(t: &Tensor) -> Result<usize> {

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use datasets::{Dataset, Normalization, Position};
 use nn::{
     Collective,
+    optim::LossScale,
     parallel::{broadcast_optimizer, broadcast_state, check_replicas},
 };
+
+use tensor::Tensor;
 
 use super::order::{Order, share_position};
 use crate::{
@@ -81,5 +84,9 @@ pub(super) fn begin(learner: &mut Learner, at: Position, ranks: &Arc<dyn Collect
     learner.ranks = ranks.clone();
     broadcast_state(&learner.model, &**ranks)?;
     broadcast_optimizer(&mut learner.optimizer, &learner.model, &**ranks)?;
+    if let Some(scale) = &mut learner.scale {
+        let state = ranks.broadcast(&Tensor::from_slice(&scale.state()?, &[2])?, 0)?.to_vec::<f64>()?;
+        *scale = LossScale::of([state[0], state[1]], &Tensor::device(scale.tensor()))?;
+    }
     share_position(at, &**ranks)
 }

@@ -23,11 +23,21 @@ const CLASSES: usize = 5;
 struct Setting {
     loss: &'static str,
     dtype: DType,
+    policy: Policy,
     adam: bool,
     clip: Option<f64>,
     /// Images in the batch of each step.
     batches: &'static [usize],
 }
+
+const PLAIN: Setting = Setting {
+    loss: "owfl+sel",
+    dtype: DType::F64,
+    policy: Policy::Full,
+    adam: false,
+    clip: None,
+    batches: &[5],
+};
 
 fn learner(setting: Setting, ranks: Arc<dyn Collective>) -> Result<Learner> {
     let shape = model::config("dsnet-tiny", CLASSES)?;
@@ -41,7 +51,7 @@ fn learner(setting: Setting, ranks: Arc<dyn Collective>) -> Result<Learner> {
     for entry in Collect::of(&model) {
         entry.set(entry.value().cast(setting.dtype)?);
     }
-    Ok(Learner {
+    let mut learner = Learner {
         average: None,
         model,
         criterion: loss.build(&[0.5, 0.3, 0.15, 0.049, 0.001])?,
@@ -49,9 +59,12 @@ fn learner(setting: Setting, ranks: Arc<dyn Collective>) -> Result<Learner> {
         device: tensor::cpu::device(),
         clip: setting.clip,
         policy: Policy::default(),
+        scale: None,
         ranks,
         phases: Default::default(),
-    })
+    };
+    learner.compute_in(setting.policy)?;
+    Ok(learner)
 }
 
 /// Images and labels of a batch; some images have far fewer labelled pixels than others.
@@ -133,7 +146,7 @@ fn apart(a: &Moved, b: &Moved) -> [f64; 3] {
 fn the_whole_net_in_double_precision() {
     // A last batch of fewer images than there are ranks.
     let batches = &[5, 5, 3];
-    let sgd = Setting { loss: "owfl+sel", dtype: DType::F64, adam: false, clip: None, batches };
+    let sgd = Setting { batches, ..PLAIN };
     for setting in [
         sgd,
         Setting { clip: Some(0.1), ..sgd },
@@ -154,7 +167,7 @@ fn the_whole_net_in_double_precision() {
 #[test]
 fn the_whole_net_in_single_precision() {
     for batches in [&[5], &[8]] {
-        let setting = Setting { loss: "owfl+sel", dtype: DType::F32, adam: false, clip: Some(1.0), batches };
+        let setting = Setting { dtype: DType::F32, clip: Some(1.0), batches, ..PLAIN };
         let (one, exact) = (alone(setting), alone(Setting { dtype: DType::F64, ..setting }));
         let [_, _, rounding] = apart(&exact, &one);
         for world in [2, 4] {
@@ -163,5 +176,23 @@ fn the_whole_net_in_single_precision() {
             let near = off < 2.0 * rounding && moved < 2.0 * rounding;
             assert!(loss < 1e-6 && near, "{world} ranks: {loss} {off} {moved} {rounding}");
         }
+    }
+}
+
+/// The same in 16 bits, where rounding is so coarse that all is a matter of its share: statistics and sums of gradients over
+/// the ranks are in f32.
+#[test]
+fn the_whole_net_in_mixed_precision() {
+    let full = Setting { dtype: DType::F32, clip: Some(1.0), ..PLAIN };
+    let exact = alone(full);
+    for policy in [Policy::Bf16, Policy::F16] {
+        let setting = Setting { policy, ..full };
+        let one = alone(setting);
+        let [loss, _, rounding] = apart(&exact, &one);
+        assert!(loss > 0.0 && loss < 0.02, "{policy:?} is {loss} from f32");
+        let several = together(setting, 2);
+        let ([loss, _, off], [_, _, moved]) = (apart(&one, &several), apart(&exact, &several));
+        let near = off < 2.0 * rounding && moved < 2.0 * rounding;
+        assert!(loss < 1e-3 && near, "{policy:?}: {loss} {off} {moved} {rounding}");
     }
 }
