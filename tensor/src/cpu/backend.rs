@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
-use super::{CpuBuffer, plan::CpuPlan};
-use crate::{Backend, Buffer, Error, Graph, Meta, Op, Ops, Outputs, Plan, Result, Tensor};
+use super::{CpuBuffer, halves, plan::CpuPlan};
+use crate::{Backend, Buffer, Error, Graph, Meta, Op, Outputs, Plan, Result, Tensor};
 
 /// The CPU.
 #[derive(Debug)]
@@ -18,7 +16,7 @@ impl Backend for CpuBackend {
 
     fn run(&self, op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
         let half = ins.iter().any(|x| x.dtype().is_half()) || outs.iter().any(|m| m.dtype.is_half());
-        if half && !moves_only(op) { widened(op, ins, outs) } else { kernel(op, ins, outs) }
+        if half { halves::run(op, ins, outs) } else { kernel(op, ins, outs) }
     }
 
     fn upload(&self, bytes: &[u8]) -> Result<Arc<dyn Buffer>> {
@@ -43,44 +41,8 @@ impl Backend for CpuBackend {
     }
 }
 
-/// Whether the kernel only moves (or converts) elements, and so takes every element type.
-fn moves_only(op: &Op) -> bool {
-    match op {
-        Op::Full(_) | Op::Arange(_) | Op::Reshape(_) | Op::Permute(_) | Op::BroadcastTo(_) | Op::Slice(_) => {
-            true
-        }
-        Op::Unslice(_) | Op::Cast(_) | Op::Copy(_) | Op::Select(_) | Op::Cat(_) | Op::Gather(_) => true,
-        Op::ChannelShuffle(_) | Op::Interleave(_) | Op::Deinterleave(_) => true,
-        Op::Random(_) | Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Reduce(_) | Op::ArgReduce(_) => {
-            false
-        }
-        Op::Bincount(_) | Op::Histogram(_) | Op::ScatterAdd(_) | Op::MatMul(_) => false,
-        Op::Conv2d(_) | Op::ConvTranspose2d(_) | Op::Conv2dWeight(_) => false,
-        Op::MaxPool2d(_)
-        | Op::PoolGather(_)
-        | Op::MaxUnpool2d(_)
-        | Op::AvgPool2d(_)
-        | Op::AvgPool2dInput(_) => false,
-        Op::Resize2d(_) | Op::Resize2dInput(_) | Op::Softmax(_) | Op::LogSoftmax(_) => false,
-        Op::BatchNorm(_) | Op::BatchNormStats(_) | Op::BatchNormApply(_) => false,
-        Op::BatchNormReduce(_) | Op::BatchNormInput(_) | Op::FocalLoss(_) | Op::FocalLossInput(_) => false,
-    }
-}
-
-/// Runs an operation on halves in f32: operands widened, results rounded once at the end.
-fn widened(op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
-    let ins: SmallVec<[Tensor; 4]> = ins.iter().map(|x| x.cast(x.dtype().wide())).collect::<Result<_>>()?;
-    let wide_outs: SmallVec<[Meta; 2]> =
-        outs.iter().map(|m| Meta::new(m.dims.clone(), m.dtype.wide())).collect();
-    let op = match op {
-        Op::Random(r) => &Op::Random(crate::ops::Random { dtype: r.dtype.wide(), ..r.clone() }),
-        other => other,
-    };
-    let results = kernel(op, &ins.iter().collect::<SmallVec<[&Tensor; 4]>>(), &wide_outs)?;
-    results.into_iter().zip(outs).map(|(y, m)| y.cast(m.dtype)).collect()
-}
-
-fn kernel(op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
+/// Runs the kernel of an operation on operands of types that it takes.
+pub(super) fn kernel(op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
     match op {
         Op::Full(op) => op.cpu(),
         Op::Arange(op) => op.cpu(),

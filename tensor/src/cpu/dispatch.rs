@@ -1,8 +1,8 @@
-//! Loops compiled twice: for the build's base target and for AVX2 with FMA, picked at run time.
+//! Loops compiled three times: for the build's base target, for AVX2 with FMA and for AVX-512, picked at run time.
 //!
 //! Rust builds for the oldest processor of an architecture; most memory-bound loops and all polynomial ones
 //! gain from wider vectors. Bodies are plain Rust that the compiler vectorises. It never contracts `a * b + c`
-//! on its own, so both versions give the same bits.
+//! on its own, so all versions give the same bits.
 
 /// Whether the processor has AVX2 and FMA, and this thread may use them.
 #[cfg(target_arch = "x86_64")]
@@ -11,7 +11,17 @@ pub(crate) fn has_avx2() -> bool {
     super::simd::Isa::current() >= super::simd::Isa::Avx2
 }
 
-/// Defines a function, generic over one type, whose body is compiled for the base target and for AVX2.
+/// Whether the processor has AVX-512 with operations on bytes, words and shorter vectors, and this thread may use them.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn has_avx512() -> bool {
+    super::simd::Isa::current() >= super::simd::Isa::Avx512
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+}
+
+/// Defines a function, generic over one type, whose body is compiled for the base target, for AVX2 and for AVX-512.
 macro_rules! vectorized {
     ($(
         $(#[$meta:meta])*
@@ -27,6 +37,14 @@ macro_rules! vectorized {
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2<$t: $bound $(, const $k: $kt)?>($($arg: $ty),*) $(-> $ret)? {
                     body::<$t $(, $k)?>($($arg),*)
+                }
+                #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+                fn avx512<$t: $bound $(, const $k: $kt)?>($($arg: $ty),*) $(-> $ret)? {
+                    body::<$t $(, $k)?>($($arg),*)
+                }
+                if $crate::cpu::dispatch::has_avx512() {
+                    // SAFETY: the processor has what the function needs, as just checked.
+                    return unsafe { avx512::<$t $(, $k)?>($($arg),*) };
                 }
                 if $crate::cpu::dispatch::has_avx2() {
                     // SAFETY: the processor has what the function needs, as just checked.

@@ -10,10 +10,12 @@ pub(crate) mod columns;
 pub mod conv;
 pub(crate) mod dispatch;
 pub mod gemm;
+mod halves;
 pub(crate) mod math;
 pub(crate) mod pixels;
 mod plan;
 pub mod simd;
+pub(crate) mod stored;
 pub(crate) mod strided;
 mod transpose;
 

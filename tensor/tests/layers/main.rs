@@ -3,6 +3,7 @@
 
 mod batch_norm;
 mod focal_loss;
+mod halves;
 mod pool;
 mod resize;
 mod softmax;

@@ -101,6 +101,9 @@ fn dense(values: &[f64], dims: &[usize], dtype: DType) -> Tensor {
     match dtype {
         DType::F32 => Tensor::from_vec(values.iter().map(|&v| v as f32).collect(), dims),
         DType::F64 => Tensor::from_slice(values, dims),
+        DType::BF16 => {
+            Tensor::from_vec(values.iter().map(|&v| v as f32).collect(), dims).and_then(|t| t.cast(dtype))
+        }
         DType::U8 => Tensor::from_vec(values.iter().map(|&v| v as u8).collect(), dims),
         DType::I64 => Tensor::from_vec(values.iter().map(|&v| v as i64).collect(), dims),
         other => panic!("no tensors of {other} here"),

@@ -11,7 +11,7 @@ use super::{
     winograd::{self, Form},
 };
 use crate::cpu::simd::buffer::with_scratch;
-use crate::cpu::simd::table::{Block, Kernels, MAX_NV, OuterFn, Part, even_split};
+use crate::cpu::simd::table::{Block, Heights, Kernels, MAX_NV, OuterFn, Part, even_split};
 use crate::cpu::simd::{Isa, OuterTile, Scalar};
 use rayon::prelude::*;
 use smallvec::SmallVec;
@@ -53,26 +53,37 @@ pub(crate) fn weight_gradient_of<T: Scalar>(
     if Form::best_for_gradient::<T>(geometry).is_some() {
         return winograd::weight_gradient(geometry, x, gy, gw);
     }
+    let geometry = in_short_rows(geometry);
+    let kernels = T::kernels(Isa::current());
+    let layout = PackLayout::new(kernels, &geometry, Direction::Forward);
+    let [rows, columns] = [geometry.forward_axis(0).remove(0), geometry.forward_axis(1).remove(0)];
+    let spans = spans(&kernels.outer, &layout, &geometry, &columns, x.pitch == geometry.c_in);
+    let sum = Sum { kernels, layout: &layout, geometry: &geometry, x, gy, spans: &spans };
+    in_parts(&layout, &geometry, geometry.batch * geometry.out_h, gw, |line, copy| {
+        sum.line(&rows, line, copy)
+    });
+}
+
+/// The same sums, where rows do not matter over all pixels cut into rows of one piece each, as far as they divide.
+pub(super) fn in_short_rows(geometry: &ConvGeometry) -> ConvGeometry {
     let mut geometry = *geometry;
     if is_pointwise(&geometry) {
-        // Rows do not matter: cut all pixels into rows of one piece each, as far as they divide.
         let pixels = geometry.batch * geometry.in_h * geometry.in_w;
         let row = (32..=96).rev().find(|r| pixels.is_multiple_of(*r)).unwrap_or(geometry.in_w);
         (geometry.batch, geometry.in_h, geometry.in_w) = (1, pixels.checked_div(row).unwrap_or(0), row);
         (geometry.out_h, geometry.out_w) = (geometry.in_h, geometry.in_w);
     }
-    let kernels = T::kernels(Isa::current());
-    let layout = PackLayout::new(kernels, &geometry, Direction::Forward);
-    let [rows, columns] = [geometry.forward_axis(0).remove(0), geometry.forward_axis(1).remove(0)];
-    let sum = Sum {
-        kernels,
-        layout: &layout,
-        geometry: &geometry,
-        x,
-        gy,
-        spans: spans(kernels, &layout, &geometry, &columns, x.pitch == geometry.c_in),
-    };
-    let lines = geometry.batch * geometry.out_h;
+    geometry
+}
+
+/// Runs of the `lines`, each run added to its own copy of the gradient (in packed order), and the sum of the copies.
+pub(super) fn in_parts<T: Scalar>(
+    layout: &PackLayout,
+    geometry: &ConvGeometry,
+    lines: usize,
+    gw: &mut [T],
+    add: impl Fn(usize, &mut [T]) + Sync,
+) {
     let len = layout.len();
     let parts = (geometry.flops() / PART_FLOPS)
         .min(MAX_COPIES / (len * size_of::<T>()).max(1))
@@ -82,9 +93,7 @@ pub(crate) fn weight_gradient_of<T: Scalar>(
     with_scratch(parts * len, |copies| {
         copies.par_chunks_exact_mut(len.max(1)).with_max_len(1).enumerate().for_each(|(part, copy)| {
             copy.fill(T::zero());
-            for line in lines * part / parts..lines * (part + 1) / parts {
-                sum.line(&rows, line, copy);
-            }
+            (lines * part / parts..lines * (part + 1) / parts).for_each(|line| add(line, copy));
         });
         layout.unpack(add_copies(copies, len), gw);
     });
@@ -104,7 +113,7 @@ pub(super) fn add_copies<T: Scalar>(copies: &mut [T], len: usize) -> &[T] {
 }
 
 /// Output columns of one output row that can be swept at once: they read `depth` consecutive numbers for each pixel.
-struct Span<T: Scalar> {
+pub(super) struct Span<T: Scalar> {
     /// Filter column of the first of those numbers.
     tap: usize,
     /// Input column of output column 0 (it may lie outside the image).
@@ -119,8 +128,8 @@ struct Span<T: Scalar> {
 const MERGE_BELOW: usize = 40;
 
 /// One span per filter column; with few channels and neighbouring columns, one for all columns and short ones at the edges.
-fn spans<T: Scalar>(
-    kernels: &Kernels<T>,
+pub(super) fn spans<T: Scalar>(
+    loops: &[Heights<OuterFn<T>>; MAX_NV],
     layout: &PackLayout,
     geometry: &ConvGeometry,
     columns: &AxisPhase,
@@ -133,7 +142,7 @@ fn spans<T: Scalar>(
         to,
         tiles: std::array::from_fn(|nv| {
             let used = layout.blocks.iter().any(|b| b.nv == nv + 1);
-            kernels.outer[nv].split(if used { depth } else { 0 }).collect()
+            loops[nv].split(if used { depth } else { 0 }).collect()
         }),
     };
     let (from, to) = columns.interior();
@@ -161,15 +170,16 @@ fn spans<T: Scalar>(
 }
 
 /// Numbers in the widest block of any instruction set: three vectors of 16.
-const MAX_WIDTH: usize = 48;
+pub(super) const MAX_WIDTH: usize = 48;
 
-struct Sum<'a, T: Scalar> {
-    kernels: &'a Kernels<T>,
-    layout: &'a PackLayout,
-    geometry: &'a ConvGeometry,
-    x: Source<'a, T>,
-    gy: Source<'a, T>,
-    spans: SmallVec<[Span<T>; 8]>,
+/// Operands and how they are swept.
+pub(super) struct Sum<'a, T: Scalar> {
+    pub kernels: &'a Kernels<T>,
+    pub layout: &'a PackLayout,
+    pub geometry: &'a ConvGeometry,
+    pub x: Source<'a, T>,
+    pub gy: Source<'a, T>,
+    pub spans: &'a [Span<T>],
 }
 
 impl<T: Scalar> Sum<'_, T> {
@@ -177,10 +187,7 @@ impl<T: Scalar> Sum<'_, T> {
     fn line(&self, rows: &AxisPhase, line: usize, copy: &mut [T]) {
         let g = self.geometry;
         let (image, row) = (line / g.out_h, line % g.out_h);
-        let block = self.layout.blocks.first().map_or(0, |b| self.layout.width(b));
-        let bytes = (g.c_in * g.stride[1].min(g.kernel[1]) + block) * size_of::<T>();
-        let pixels = (PIECE_BYTES / bytes.max(1)).max(24);
-        for piece in even_split(g.out_w, pixels) {
+        for piece in self.pieces() {
             for (ky, tap) in rows.taps.iter().enumerate() {
                 if (tap.from..tap.to).contains(&row) {
                     let at = ((row * rows.source_step) as isize + tap.offset) as usize;
@@ -191,8 +198,16 @@ impl<T: Scalar> Sum<'_, T> {
         }
     }
 
+    /// Pieces of an output row that fit the first-level cache: start and length.
+    pub fn pieces(&self) -> impl Iterator<Item = (usize, usize)> + Clone + use<T> {
+        let g = self.geometry;
+        let block = self.layout.blocks.first().map_or(0, |b| self.layout.width(b));
+        let bytes = (g.c_in * g.stride[1].min(g.kernel[1]) + block) * size_of::<T>();
+        even_split(g.out_w, (PIECE_BYTES / bytes.max(1)).max(24))
+    }
+
     /// Adds one piece of one row for one filter row. `lines` are the starts of the input's and the gradient's row.
-    fn piece(&self, lines: (usize, usize), ky: usize, (first, len): (usize, usize), copy: &mut [T]) {
+    pub fn piece(&self, lines: (usize, usize), ky: usize, (first, len): (usize, usize), copy: &mut [T]) {
         let (g, layout) = (self.geometry, self.layout);
         let depthwise = g.is_depthwise();
         let (x_step, g_step) = (g.stride[1] * self.x.pitch, self.gy.pitch);
@@ -200,7 +215,7 @@ impl<T: Scalar> Sum<'_, T> {
             for block in &layout.blocks {
                 let width = layout.width(block);
                 let start = layout.block_start(group, block);
-                for span in &self.spans {
+                for span in self.spans {
                     let (from, to) = (span.from.max(first), span.to.min(first + len));
                     if from >= to {
                         continue;

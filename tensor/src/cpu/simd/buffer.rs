@@ -61,6 +61,16 @@ impl<T: super::Scalar> AlignedVec<T> {
     pub fn zeros(len: usize) -> Self {
         Self { buffer: AlignedBuffer::new(len * size_of::<T>()), len, marker: std::marker::PhantomData }
     }
+
+    /// `len` numbers of any values, in memory from this thread's pool.
+    pub(crate) fn recycled(len: usize) -> Self {
+        Self { buffer: take(len * size_of::<T>()), len, marker: std::marker::PhantomData }
+    }
+
+    /// Gives the memory to this thread's pool.
+    pub(crate) fn recycle(self) {
+        give_back(self.buffer);
+    }
 }
 
 impl<T: super::Scalar> std::ops::Deref for AlignedVec<T> {
@@ -84,15 +94,17 @@ thread_local! {
 /// Buffers kept per thread: enough for the deepest nesting of kernels (a stolen task may run inside a waiting one).
 const KEPT: usize = 8;
 
-/// Runs `f` with `len` numbers of scratch from this thread's pool. Their values are whatever the last user left.
-pub fn with_scratch<T: super::Scalar, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
-    let bytes = len * size_of::<T>();
+/// A buffer of at least `bytes` bytes: the smallest of this thread's pool that is large enough, or a new one.
+fn take(bytes: usize) -> AlignedBuffer {
     let fitting = POOL.with_borrow_mut(|pool| {
         let fits = pool.iter().enumerate().filter(|(_, b)| b.bytes >= bytes).min_by_key(|(_, b)| b.bytes);
         fits.map(|(i, _)| i).map(|i| pool.swap_remove(i))
     });
-    let mut buffer = fitting.unwrap_or_else(|| AlignedBuffer::new(bytes));
-    let result = f(buffer.as_mut(len));
+    fitting.unwrap_or_else(|| AlignedBuffer::new(bytes))
+}
+
+/// Puts a buffer into this thread's pool, which keeps the largest ones.
+fn give_back(buffer: AlignedBuffer) {
     POOL.with_borrow_mut(|pool| {
         pool.push(buffer);
         if pool.len() > KEPT {
@@ -100,6 +112,13 @@ pub fn with_scratch<T: super::Scalar, R>(len: usize, f: impl FnOnce(&mut [T]) ->
             pool.swap_remove(smallest);
         }
     });
+}
+
+/// Runs `f` with `len` numbers of scratch from this thread's pool. Their values are whatever the last user left.
+pub fn with_scratch<T: super::Scalar, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
+    let mut buffer = take(len * size_of::<T>());
+    let result = f(buffer.as_mut(len));
+    give_back(buffer);
     result
 }
 

@@ -3,10 +3,13 @@
 //! `vdpbf16ps` multiplies two bf16 numbers in each 32-bit lane and adds both products to the lane's f32. A pixel's two
 //! channels are broadcast as one word; a word of the weights holds the same two channels of one output channel. A run of
 //! channels of odd length ends with a word whose second half is zero: nothing beyond the run is read.
+//!
+//! The weight gradient sums over pixels: there the two numbers of a word are those of one channel in two pixels
+//! ([`interleave`] makes such words).
 
-use super::Tap;
 use super::micro::{each, each_vector};
-use super::table::Heights;
+use super::table::{Heights, MAX_NV, OuterFn};
+use super::{OuterTile, Tap};
 use half::bf16;
 use std::arch::x86_64::*;
 
@@ -87,6 +90,88 @@ macro_rules! heights {
 /// The loops for blocks of one vector and of two.
 pub(crate) static TILES: [Heights<PairFn>; 2] =
     [heights!(1, 1 2 4 6 8 10 12 14), heights!(2, 1 2 4 6 8 10 12 14)];
+
+/// [`super::micro::outer`] for numbers that are words of two pixels: `MR` input channels × `NV` vectors of output channels of
+/// the weight gradient, summed over `len` pairs of pixels.
+///
+/// # Safety
+/// As for [`super::micro::outer`], on a processor where [`is_available`].
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn outer<const MR: usize, const NV: usize>(a: &OuterTile<f32>) {
+    // SAFETY: as promised by the caller. The casts between vectors change no bits.
+    unsafe {
+        let mut acc = [[_mm512_setzero_ps(); NV]; MR];
+        let (mut x, mut g) = (a.x.cast::<i32>(), a.g);
+        let mut gradient = [_mm512_setzero_si512(); NV];
+        for _ in 0..a.len {
+            each_vector!(v < NV => { gradient[v] = _mm512_loadu_si512(g.add(v * LANES).cast()) });
+            each!(j < MR => {
+                let value: __m512bh = std::mem::transmute(_mm512_set1_epi32(x.add(j).read()));
+                each_vector!(v < NV => {
+                    let pairs: __m512bh = std::mem::transmute(gradient[v]);
+                    acc[j][v] = _mm512_dpbf16_ps(acc[j][v], value, pairs);
+                });
+            });
+            x = x.wrapping_offset(a.x_step);
+            g = g.wrapping_offset(a.g_step);
+        }
+        each!(j < MR => {
+            each_vector!(v < NV => {
+                let to = a.sum.add(j * a.sum_step + v * LANES);
+                _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), acc[j][v]));
+            });
+        });
+    }
+}
+
+macro_rules! outers {
+    ($nv:literal, $($mr:literal)*) => { Heights(&[$(($mr, outer::<$mr, $nv>)),*]) };
+}
+
+/// The loops of the weight gradient, with the heights of the f32 ones.
+pub(crate) static OUTERS: [Heights<OuterFn<f32>>; MAX_NV] =
+    [outers!(1, 1 2 4 6 8 10 12 14), outers!(2, 1 2 4 6 8 10 12 14), outers!(3, 1 2 3 5 7 9)];
+
+/// Words of a number of `low` in the lower half and one of `high` in the upper; zero for all of one that is missing.
+///
+/// # Safety
+/// `low` and `high` are null or valid for `len` numbers, `to` for so many words; [`is_available`].
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(crate) unsafe fn interleave(low: *const bf16, high: *const bf16, len: usize, to: *mut f32) {
+    // SAFETY: as promised by the caller; masked lanes are neither read nor written.
+    unsafe {
+        let zero = _mm512_setzero_si512();
+        let mut i = 0;
+        while i + 2 * LANES <= len {
+            let half = |from: *const bf16| {
+                if from.is_null() { zero } else { _mm512_loadu_si512(from.add(i).cast()) }
+            };
+            let [first, second] = words(half(low), half(high));
+            _mm512_storeu_si512(to.add(i).cast(), first);
+            _mm512_storeu_si512(to.add(i + LANES).cast(), second);
+            i += 2 * LANES;
+        }
+        if i < len {
+            let mask = u32::MAX >> (32 - (len - i));
+            let half = |from: *const bf16| {
+                if from.is_null() { zero } else { _mm512_maskz_loadu_epi16(mask, from.add(i).cast()) }
+            };
+            let [first, second] = words(half(low), half(high));
+            _mm512_mask_storeu_epi32(to.add(i).cast(), mask as u16, first);
+            _mm512_mask_storeu_epi32(to.wrapping_add(i + LANES).cast(), (mask >> 16) as u16, second);
+        }
+    }
+}
+
+/// Words of the numbers of two vectors.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn words(low: __m512i, high: __m512i) -> [__m512i; 2] {
+    // Within each quarter of the vectors; then the quarters are put into order.
+    let (even, odd) = (_mm512_unpacklo_epi16(low, high), _mm512_unpackhi_epi16(low, high));
+    let first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+    let second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    [_mm512_permutex2var_epi64(even, first, odd), _mm512_permutex2var_epi64(even, second, odd)]
+}
 
 /// Products on registers alone: the processor's ceiling. Returns the floating-point operations done.
 ///

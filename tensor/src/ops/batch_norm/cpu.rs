@@ -2,8 +2,8 @@
 //!
 //! A chunk is read as rows of a whole number of pixels, wide enough that the inner loop is vectorised
 //! whatever the number of channels; per-channel numbers are repeated to that width. Sums within a chunk are
-//! in the tensor's type over a few hundred rows, sums over chunks in f64 and in order, so that they are
-//! accurate and the same for every number of threads.
+//! in the tensor's type (f32 for bf16) over a few hundred rows, sums over chunks in f64 and in order, so that
+//! they are accurate and the same for every number of threads.
 
 use rayon::prelude::*;
 use smallvec::smallvec;
@@ -14,9 +14,9 @@ use crate::{
     cpu::{
         self,
         dispatch::vectorized,
-        dispatch_float,
         math::{Real, select},
         pixels::{from_pixels, pixels},
+        stored::{Stored, dispatch_stored},
     },
 };
 
@@ -61,21 +61,21 @@ impl Cut {
 
 vectorized! {
     /// `sum[j] += Σ row[j]`.
-    fn sum_rows<T: Real>(x: &[T], sum: &mut [T]) {
+    fn sum_rows<S: Stored>(x: &[S], sum: &mut [S::Real]) {
         for row in x.chunks(sum.len()) {
             for (s, &v) in sum.iter_mut().zip(row) {
-                *s += v;
+                *s += v.load();
             }
         }
     }
 
     /// `sum[j] += Σ d`, `square[j] += Σ d²` with `d = row[j] − mean[j]`.
-    fn sum_square_rows<T: Real>(x: &[T], mean: &[T], sum: &mut [T], square: &mut [T]) {
+    fn sum_square_rows<S: Stored>(x: &[S], mean: &[S::Real], sum: &mut [S::Real], square: &mut [S::Real]) {
         for row in x.chunks(mean.len()) {
             let n = row.len();
             let (mean, sum, square) = (&mean[..n], &mut sum[..n], &mut square[..n]);
             for j in 0..n {
-                let d = row[j] - mean[j];
+                let d = row[j].load() - mean[j];
                 sum[j] += d;
                 square[j] += d * d;
             }
@@ -83,27 +83,33 @@ vectorized! {
     }
 
     /// `y = (x − mean)·scale + β`, not below `floor`.
-    fn apply_rows<T: Real>(x: &[T], y: &mut [T], k: &Coefficients<T>) {
+    fn apply_rows<S: Stored>(x: &[S], y: &mut [S], k: &Coefficients<S::Real>) {
         for (x, y) in x.chunks(k.mean.len()).zip(y.chunks_mut(k.mean.len())) {
             let n = x.len();
             let (y, mean, scale, beta) = (&mut y[..n], &k.mean[..n], &k.scale[..n], &k.beta[..n]);
             for j in 0..n {
-                let v = (x[j] - mean[j]) * scale[j] + beta[j];
-                y[j] = select(v < k.floor, k.floor, v);
+                let v = (x[j].load() - mean[j]) * scale[j] + beta[j];
+                y[j] = S::store(select(v < k.floor, k.floor, v));
             }
         }
     }
 
     /// `sum[j] += Σ g'`, `product[j] += Σ g'·(x − mean)`.
-    fn reduce_rows<T: Real>(x: &[T], g: &[T], k: &Coefficients<T>, sum: &mut [T], product: &mut [T]) {
+    fn reduce_rows<S: Stored>(
+        x: &[S],
+        g: &[S],
+        k: &Coefficients<S::Real>,
+        sum: &mut [S::Real],
+        product: &mut [S::Real],
+    ) {
         let width = k.mean.len();
         for (x, g) in x.chunks(width).zip(g.chunks(width)) {
             let n = x.len();
             let (g, mean, scale, beta) = (&g[..n], &k.mean[..n], &k.scale[..n], &k.beta[..n]);
             let (sum, product) = (&mut sum[..n], &mut product[..n]);
             for j in 0..n {
-                let d = x[j] - mean[j];
-                let g = select(d * scale[j] + beta[j] <= k.floor, T::ZERO, g[j]);
+                let d = x[j].load() - mean[j];
+                let g = select(d * scale[j] + beta[j] <= k.floor, S::Real::ZERO, g[j].load());
                 sum[j] += g;
                 product[j] += g * d;
             }
@@ -111,16 +117,23 @@ vectorized! {
     }
 
     /// `dx = scale·g' + (slope·(x − mean) + offset)`.
-    fn input_rows<T: Real>(x: &[T], g: &[T], y: &mut [T], k: &Coefficients<T>, slope: &[T], offset: &[T]) {
+    fn input_rows<S: Stored>(
+        x: &[S],
+        g: &[S],
+        y: &mut [S],
+        k: &Coefficients<S::Real>,
+        slope: &[S::Real],
+        offset: &[S::Real],
+    ) {
         let width = k.mean.len();
         for ((x, g), y) in x.chunks(width).zip(g.chunks(width)).zip(y.chunks_mut(width)) {
             let n = x.len();
             let (g, y, mean) = (&g[..n], &mut y[..n], &k.mean[..n]);
             let (scale, beta, slope, offset) = (&k.scale[..n], &k.beta[..n], &slope[..n], &offset[..n]);
             for j in 0..n {
-                let d = x[j] - mean[j];
-                let g = select(d * scale[j] + beta[j] <= k.floor, T::ZERO, g[j]);
-                y[j] = scale[j] * g + (slope[j] * d + offset[j]);
+                let d = x[j].load() - mean[j];
+                let g = select(d * scale[j] + beta[j] <= k.floor, S::Real::ZERO, g[j].load());
+                y[j] = S::store(scale[j] * g + (slope[j] * d + offset[j]));
             }
         }
     }
@@ -161,6 +174,12 @@ fn vectors<const N: usize>(ins: &[&Tensor]) -> Result<[Tensor; N]> {
     dense.into_inner().map_err(|v| Error::value("batch_norm", format!("wants {N} vectors, got {}", v.len())))
 }
 
+/// The slices of [`vectors`].
+fn slices<T: Real, const N: usize>(vectors: &[Tensor; N]) -> Result<[&[T]; N]> {
+    let all: SmallVec<[&[T]; N]> = vectors.iter().map(cpu::slice::<T>).collect::<Result<_>>()?;
+    all.into_inner().map_err(|v| Error::value("batch_norm", format!("wants {N} vectors, got {}", v.len())))
+}
+
 fn vector<T: Real>(values: &[f64]) -> Tensor {
     cpu::output(&[values.len()], Format::Contiguous, |out: &mut [T]| {
         out.iter_mut().zip(values).for_each(|(o, &v)| *o = T::narrow(v));
@@ -169,18 +188,18 @@ fn vector<T: Real>(values: &[f64]) -> Tensor {
 
 /// Mean and biased variance of each channel of `[pixels, channels]`: two passes within a chunk (which stays
 /// in the cache), chunks merged by the formula of Chan, Golub and LeVeque.
-fn statistics<T: Real>(x: &[T], channels: usize) -> (Vec<f64>, Vec<f64>) {
+fn statistics<S: Stored>(x: &[S], channels: usize) -> (Vec<f64>, Vec<f64>) {
     let cut = Cut::new(channels);
     let chunks: Vec<_> = x
         .par_chunks(cut.chunk)
         .map(|x| {
             let count = (x.len() / cut.channels) as f64;
-            let mut sum = vec![T::ZERO; cut.row];
+            let mut sum = vec![S::Real::ZERO; cut.row];
             sum_rows(x, &mut sum);
             let first = cut.fold(&sum);
-            let near: Vec<T> = cut.repeat(|c| first[c] / count);
-            sum.fill(T::ZERO);
-            let mut square = vec![T::ZERO; cut.row];
+            let near: Vec<S::Real> = cut.repeat(|c| first[c] / count);
+            sum.fill(S::Real::ZERO);
+            let mut square = vec![S::Real::ZERO; cut.row];
             sum_square_rows(x, &near, &mut sum, &mut square);
             // What the rounding of the mean left over is corrected here.
             let (rest, square) = (cut.fold(&sum), cut.fold(&square));
@@ -203,108 +222,113 @@ fn statistics<T: Real>(x: &[T], channels: usize) -> (Vec<f64>, Vec<f64>) {
     (mean, m2)
 }
 
-fn apply<T: Real>(x: &Tensor, channel: [&Tensor; 4], eps: f64, relu: bool) -> Result<Tensor> {
-    let [mean, var, gamma, beta] = channel;
-    let channel = [cpu::slice(mean)?, cpu::slice(var)?, cpu::slice(gamma)?, cpu::slice(beta)?];
+fn apply<S: Stored>(x: &Tensor, channel: [&[S::Real]; 4], eps: f64, relu: bool) -> Result<Tensor> {
     let cut = Cut::new(x.dims()[1]);
-    let k = Coefficients::<T>::new(cut, channel, eps, relu);
+    let k = Coefficients::new(cut, channel, eps, relu);
     let dense = pixels(x)?;
-    let values = cpu::slice::<T>(&dense)?;
-    from_pixels(x.dims(), |y: &mut [T]| {
+    let values = cpu::slice::<S>(&dense)?;
+    from_pixels(x.dims(), |y: &mut [S]| {
         y.par_chunks_mut(cut.chunk).zip(values.par_chunks(cut.chunk)).for_each(|(y, x)| apply_rows(x, y, &k));
     })
 }
 
 impl BatchNorm {
     pub(crate) fn cpu(&self, ins: &[&Tensor], _outs: &[Meta]) -> Result<Outputs<Tensor>> {
-        let [gamma, beta] = vectors(&ins[1..])?;
+        dispatch_stored!(self.name(), ins[0].dtype(), S => self.forward::<S>(ins))
+    }
+
+    fn forward<S: Stored>(&self, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
+        let given = vectors::<2>(&ins[1..])?;
+        let [gamma, beta] = slices(&given)?;
         let x = pixels(ins[0])?;
-        dispatch_float!(self.name(), x.dtype(), T => {
-            let (mean, var) = statistics::<T>(cpu::slice(&x)?, ins[0].dims()[1]);
-            let (mean, var) = (vector::<T>(&mean), vector::<T>(&var));
-            let y = apply::<T>(ins[0], [&mean, &var, &gamma, &beta], self.eps, self.relu)?;
-            Ok(smallvec![y, mean, var])
-        })
+        let (mean, var) = statistics::<S>(cpu::slice(&x)?, ins[0].dims()[1]);
+        let (mean, var) = (vector::<S::Real>(&mean), vector::<S::Real>(&var));
+        let channel = [cpu::slice(&mean)?, cpu::slice(&var)?, gamma, beta];
+        let y = apply::<S>(ins[0], channel, self.eps, self.relu)?;
+        Ok(smallvec![y, mean, var])
     }
 }
 
 impl BatchNormStats {
     pub(crate) fn cpu(&self, ins: &[&Tensor], _outs: &[Meta]) -> Result<Outputs<Tensor>> {
-        let x = pixels(ins[0])?;
-        dispatch_float!(self.name(), x.dtype(), T => {
-            let (mean, var) = statistics::<T>(cpu::slice(&x)?, ins[0].dims()[1]);
-            Ok(smallvec![vector::<T>(&mean), vector::<T>(&var)])
-        })
+        dispatch_stored!(self.name(), ins[0].dtype(), S => Self::of::<S>(ins[0]))
+    }
+
+    fn of<S: Stored>(x: &Tensor) -> Result<Outputs<Tensor>> {
+        let dense = pixels(x)?;
+        let (mean, var) = statistics::<S>(cpu::slice(&dense)?, x.dims()[1]);
+        Ok(smallvec![vector::<S::Real>(&mean), vector::<S::Real>(&var)])
     }
 }
 
 impl BatchNormApply {
     pub(crate) fn cpu(&self, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
-        let [mean, var, gamma, beta] = vectors(&ins[1..])?;
-        dispatch_float!(self.name(), ins[0].dtype(), T => {
-            Ok(smallvec![apply::<T>(ins[0], [&mean, &var, &gamma, &beta], self.eps, self.relu)?])
+        dispatch_stored!(self.name(), ins[0].dtype(), S => {
+            let channel = vectors::<4>(&ins[1..])?;
+            Ok(smallvec![apply::<S>(ins[0], slices(&channel)?, self.eps, self.relu)?])
         })
     }
 }
 
 impl BatchNormReduce {
     pub(crate) fn cpu(&self, ins: &[&Tensor], _outs: &[Meta]) -> Result<Outputs<Tensor>> {
-        dispatch_float!(self.name(), ins[0].dtype(), T => {
-            let [mean, var, gamma, beta] = vectors(&ins[2..])?;
-            let channel =
-                [cpu::slice::<T>(&mean)?, cpu::slice(&var)?, cpu::slice(&gamma)?, cpu::slice(&beta)?];
-            let channels = ins[0].dims()[1];
-            let cut = Cut::new(channels);
-            let k = Coefficients::new(cut, channel, self.eps, self.relu);
-            let (x, g) = (pixels(ins[0])?, pixels(ins[1])?);
-            let (x, g) = (cpu::slice::<T>(&x)?, cpu::slice::<T>(&g)?);
-            let chunks: Vec<_> = x
-                .par_chunks(cut.chunk)
-                .zip(g.par_chunks(cut.chunk))
-                .map(|(x, g)| {
-                    let (mut sum, mut product) = (vec![T::ZERO; cut.row], vec![T::ZERO; cut.row]);
-                    reduce_rows(x, g, &k, &mut sum, &mut product);
-                    (cut.fold(&sum), cut.fold(&product))
-                })
-                .collect();
-            let (mut sums, mut products) = (vec![0.0; channels], vec![0.0; channels]);
-            for (sum, product) in chunks {
-                for c in 0..channels {
-                    sums[c] += sum[c];
-                    products[c] += product[c];
-                }
-            }
+        dispatch_stored!(self.name(), ins[0].dtype(), S => self.sums::<S>(ins))
+    }
+
+    fn sums<S: Stored>(&self, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
+        let given = vectors::<4>(&ins[2..])?;
+        let channel: [&[S::Real]; 4] = slices(&given)?;
+        let channels = ins[0].dims()[1];
+        let cut = Cut::new(channels);
+        let k = Coefficients::new(cut, channel, self.eps, self.relu);
+        let (x, g) = (pixels(ins[0])?, pixels(ins[1])?);
+        let (x, g) = (cpu::slice::<S>(&x)?, cpu::slice::<S>(&g)?);
+        let chunks: Vec<_> = x
+            .par_chunks(cut.chunk)
+            .zip(g.par_chunks(cut.chunk))
+            .map(|(x, g)| {
+                let (mut sum, mut product) = (vec![S::Real::ZERO; cut.row], vec![S::Real::ZERO; cut.row]);
+                reduce_rows(x, g, &k, &mut sum, &mut product);
+                (cut.fold(&sum), cut.fold(&product))
+            })
+            .collect();
+        let (mut sums, mut products) = (vec![0.0; channels], vec![0.0; channels]);
+        for (sum, product) in chunks {
             for c in 0..channels {
-                products[c] *= inverse_deviation(channel[1][c].wide(), self.eps);
+                sums[c] += sum[c];
+                products[c] += product[c];
             }
-            Ok(smallvec![vector::<T>(&sums), vector::<T>(&products)])
-        })
+        }
+        for c in 0..channels {
+            products[c] *= inverse_deviation(channel[1][c].wide(), self.eps);
+        }
+        Ok(smallvec![vector::<S::Real>(&sums), vector::<S::Real>(&products)])
     }
 }
 
 impl BatchNormInput {
     pub(crate) fn cpu(&self, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
-        dispatch_float!(self.name(), ins[0].dtype(), T => {
-            let [mean, var, gamma, beta, sum, product] = vectors(&ins[2..])?;
-            let channel =
-                [cpu::slice::<T>(&mean)?, cpu::slice(&var)?, cpu::slice(&gamma)?, cpu::slice(&beta)?];
-            let (sum, product) = (cpu::slice::<T>(&sum)?, cpu::slice::<T>(&product)?);
-            let cut = Cut::new(ins[0].dims()[1]);
-            let k = Coefficients::new(cut, channel, self.eps, self.relu);
-            let count = self.count as f64;
-            let inverse = |c: usize| inverse_deviation(channel[1][c].wide(), self.eps);
-            let scale = |c: usize| channel[2][c].wide() * inverse(c);
-            let slope: Vec<T> = cut.repeat(|c| -scale(c) * inverse(c) * product[c].wide() / count);
-            let offset: Vec<T> = cut.repeat(|c| -scale(c) * sum[c].wide() / count);
-            let (x, g) = (pixels(ins[0])?, pixels(ins[1])?);
-            let (x, g) = (cpu::slice::<T>(&x)?, cpu::slice::<T>(&g)?);
-            let y = from_pixels(ins[0].dims(), |y: &mut [T]| {
-                y.par_chunks_mut(cut.chunk)
-                    .zip(x.par_chunks(cut.chunk))
-                    .zip(g.par_chunks(cut.chunk))
-                    .for_each(|((y, x), g)| input_rows(x, g, y, &k, &slope, &offset));
-            })?;
-            Ok(smallvec![y])
-        })
+        dispatch_stored!(self.name(), ins[0].dtype(), S => self.gradient::<S>(ins))
+    }
+
+    fn gradient<S: Stored>(&self, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
+        let given = vectors::<6>(&ins[2..])?;
+        let [mean, var, gamma, beta, sum, product] = slices::<S::Real, _>(&given)?;
+        let cut = Cut::new(ins[0].dims()[1]);
+        let k = Coefficients::new(cut, [mean, var, gamma, beta], self.eps, self.relu);
+        let count = self.count as f64;
+        let inverse = |c: usize| inverse_deviation(var[c].wide(), self.eps);
+        let scale = |c: usize| gamma[c].wide() * inverse(c);
+        let slope: Vec<S::Real> = cut.repeat(|c| -scale(c) * inverse(c) * product[c].wide() / count);
+        let offset: Vec<S::Real> = cut.repeat(|c| -scale(c) * sum[c].wide() / count);
+        let (x, g) = (pixels(ins[0])?, pixels(ins[1])?);
+        let (x, g) = (cpu::slice::<S>(&x)?, cpu::slice::<S>(&g)?);
+        let y = from_pixels(ins[0].dims(), |y: &mut [S]| {
+            y.par_chunks_mut(cut.chunk)
+                .zip(x.par_chunks(cut.chunk))
+                .zip(g.par_chunks(cut.chunk))
+                .for_each(|((y, x), g)| input_rows(x, g, y, &k, &slope, &offset));
+        })?;
+        Ok(smallvec![y])
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     Element, Outputs, Tensor,
     cpu::{
         dispatch_any, output, slice,
+        stored::{load_all, store_all},
         strided::{CHUNK, Walk, copy_to, map1},
     },
     layout::order,
@@ -18,9 +19,9 @@ impl Cast {
         let x = ins[0];
         let y = match (x.dtype(), self.dtype) {
             (DType::F16, DType::F32) => map1::<f16, f32>(x, &|x, y| x.convert_to_f32_slice(y)),
-            (DType::BF16, DType::F32) => map1::<bf16, f32>(x, &|x, y| x.convert_to_f32_slice(y)),
+            (DType::BF16, DType::F32) => map1::<bf16, f32>(x, &load_all::<bf16>),
             (DType::F32, DType::F16) => map1::<f32, f16>(x, &|x, y| y.convert_from_f32_slice(x)),
-            (DType::F32, DType::BF16) => map1::<f32, bf16>(x, &|x, y| y.convert_from_f32_slice(x)),
+            (DType::F32, DType::BF16) => map1::<f32, bf16>(x, &store_all::<bf16>),
             (DType::U8, DType::I64) => each::<u8, i64>(x, |v| v as i64),
             (a, b) if a == b => dispatch_any!(a, T => map1::<T, T>(x, &|x, y| y.copy_from_slice(x))),
             (a, b) => {

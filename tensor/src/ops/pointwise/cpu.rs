@@ -1,5 +1,7 @@
 //! CPU kernels: a loop for each row of the table, over whatever layouts (`cpu/strided.rs`).
 
+mod halves;
+
 use num_traits::{Float, Num};
 
 use super::{
@@ -66,9 +68,10 @@ impl Unary {
         let y = match x.dtype() {
             DType::F32 => self.visit::<f32, _>(Over1(x)),
             DType::F64 => self.visit::<f64, _>(Over1(x)),
+            DType::BF16 => self.visit::<f32, _>(halves::Over1(x)),
             DType::I64 => self.integers::<i64>(x),
             DType::U8 => self.integers::<u8>(x),
-            DType::F16 | DType::BF16 => Err(not_taken(self.name(), x)),
+            DType::F16 => Err(not_taken(self.name(), x)),
         };
         Ok(Outputs::from_iter([y?]))
     }
@@ -97,9 +100,10 @@ impl Binary {
         let y = match outs[0].dtype {
             DType::F32 => self.visit::<f32, _>(over),
             DType::F64 => self.visit::<f64, _>(over),
+            DType::BF16 => self.visit::<f32, _>(halves::Over2(&outs[0].dims, ins[0], ins[1])),
             DType::I64 => self.integers::<i64>(over),
             DType::U8 => self.integers::<u8>(over),
-            DType::F16 | DType::BF16 => Err(not_taken(self.name(), ins[0])),
+            DType::F16 => Err(not_taken(self.name(), ins[0])),
         };
         Ok(Outputs::from_iter([y?]))
     }

@@ -82,11 +82,3 @@ fn for_rows<T: Send>(y: &mut [T], images: usize, height: usize, row: impl Fn(usi
             .for_each(|(i, values)| row(i / height, i % height, values));
     }
 }
-
-/// Adds `factor · x` to `y`.
-#[inline(always)]
-fn add_scaled<T: Real>(y: &mut [T], x: &[T], factor: T) {
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y += factor * x;
-    }
-}

@@ -6,10 +6,12 @@
 //! channel and holds f32 values (which bf16 can hold).
 
 use half::bf16;
+use rayon::prelude::*;
 
 use super::super::{ConvGeometry, Direction};
 use super::Engine;
 use crate::cpu::simd::buffer::AlignedVec;
+use crate::cpu::stored::Stored;
 
 /// Most rows of a chunk.
 const CHUNK: usize = 16;
@@ -46,6 +48,33 @@ impl Weights {
     /// Packs weights (`[c_out, c_in, kernel_h, kernel_w]`, values that bf16 can hold) for inputs that lie in runs of these
     /// lengths.
     pub fn new(geometry: &ConvGeometry, direction: Direction, runs: &[usize], weights: &[f32]) -> Self {
+        Self::packed(geometry, direction, runs, weights, AlignedVec::zeros)
+    }
+
+    /// Weights for one convolution: packed into memory that this thread keeps for such use.
+    pub fn once<R>(
+        geometry: &ConvGeometry,
+        direction: Direction,
+        weights: &[bf16],
+        f: impl FnOnce(&Self) -> R,
+    ) -> R {
+        let depth = match direction {
+            Direction::Forward => geometry.c_in,
+            Direction::InputGradient => geometry.c_out,
+        };
+        let packed = Self::packed(geometry, direction, &[depth], weights, AlignedVec::recycled);
+        let result = f(&packed);
+        packed.data.recycle();
+        result
+    }
+
+    fn packed<S: Stored<Real = f32>>(
+        geometry: &ConvGeometry,
+        direction: Direction,
+        runs: &[usize],
+        weights: &[S],
+        memory: impl FnOnce(usize) -> AlignedVec<f32>,
+    ) -> Self {
         assert_eq!(geometry.groups, 1, "the bf16 kernels have no groups");
         assert_eq!(weights.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
         let engine = Engine::current();
@@ -62,45 +91,65 @@ impl Weights {
         let taps = geometry.kernel[0] * geometry.kernel[1];
         let len = taps * rows * channels.next_multiple_of(lanes);
         let runs = runs.to_vec();
-        let data = AlignedVec::zeros(len);
+        let data = memory(len);
         let mut packed = Self { engine, direction, channels, runs, unit, rows, chunk, taps, lanes, data };
         packed.fill(depth, weights);
         packed
     }
 
-    fn fill(&mut self, depth: usize, weights: &[f32]) {
-        // Row and half of each input channel.
-        let mut places = Vec::with_capacity(depth);
-        let mut row = 0;
-        for &len in &self.runs {
-            places.extend((0..len).map(|c| (row + c / self.unit, c % self.unit)));
-            row += len.div_ceil(self.unit);
+    /// Writes all of the packed weights, tap by tap.
+    fn fill<S: Stored<Real = f32>>(&mut self, depth: usize, weights: &[S]) {
+        let mut data = std::mem::replace(&mut self.data, AlignedVec::zeros(0));
+        let mut rest = &mut data[..];
+        for block in self.blocks() {
+            let tap_len = self.rows * block.nv * self.lanes;
+            let (part, after) = rest.split_at_mut(self.taps * tap_len);
+            rest = after;
+            // Tiny taps are not worth a second thread.
+            let taps = part.par_chunks_mut(tap_len.max(1)).with_min_len(4096usize.div_ceil(tap_len.max(1)));
+            taps.enumerate().for_each(|(tap, to)| self.fill_tap(&block, tap, depth, weights, to));
         }
-        let blocks: Vec<Block> = self.blocks().collect();
-        for block in blocks {
-            let (start, width) = (self.block_start(&block), block.nv * self.lanes);
-            for lane in 0..width.min(self.channels - block.start) {
-                let out = block.start + lane;
-                for (c, &(row, half)) in places.iter().enumerate() {
-                    for tap in 0..self.taps {
-                        // Taps of the transposed convolution are reversed: they ascend with the position that they read.
-                        let value = match self.direction {
-                            Direction::Forward => weights[(out * depth + c) * self.taps + tap],
-                            Direction::InputGradient => {
-                                weights[(c * self.channels + out) * self.taps + self.taps - 1 - tap]
-                            }
-                        };
-                        let to = &mut self.data[start + (tap * self.rows + row) * width + lane];
-                        *to = if self.unit == 1 {
-                            value
-                        } else {
-                            let bits = u32::from(bf16::from_f32(value).to_bits()) << (16 * half);
-                            f32::from_bits(to.to_bits() | bits)
-                        };
-                    }
+        self.data = data;
+    }
+
+    /// The rows of one tap of a block.
+    fn fill_tap<S: Stored<Real = f32>>(
+        &self,
+        block: &Block,
+        tap: usize,
+        depth: usize,
+        weights: &[S],
+        to: &mut [f32],
+    ) {
+        // Of input channel 0 of the block's first output channel, and the distances to the next channels. Taps of the
+        // transposed convolution are reversed: they ascend with the position that they read.
+        let (first, next, across) = match self.direction {
+            Direction::Forward => (block.start * depth * self.taps + tap, self.taps, depth * self.taps),
+            Direction::InputGradient => {
+                (block.start * self.taps + self.taps - 1 - tap, self.channels * self.taps, self.taps)
+            }
+        };
+        let width = block.nv * self.lanes;
+        let used = width.min(self.channels - block.start);
+        let mut rows = to.chunks_exact_mut(width);
+        let mut channel = 0;
+        for &len in &self.runs {
+            for c in (0..len).step_by(self.unit) {
+                let Some(row) = rows.next() else { return };
+                row[used..].fill(0.0);
+                let at = |lane: usize, c: usize| weights[first + c * next + lane * across].load();
+                let pair = self.unit == 2 && c + 1 < len;
+                for (lane, to) in row[..used].iter_mut().enumerate() {
+                    let low = at(lane, channel + c);
+                    *to = match self.unit {
+                        1 => low,
+                        _ => word(low, if pair { at(lane, channel + c + 1) } else { 0.0 }),
+                    };
                 }
             }
+            channel += len;
         }
+        rows.for_each(|row| row.fill(0.0));
     }
 
     /// The blocks of output channels.
@@ -142,4 +191,9 @@ impl Weights {
     pub(super) fn pitch(&self) -> usize {
         self.channels.next_multiple_of(self.lanes)
     }
+}
+
+/// Two numbers that bf16 can hold, side by side.
+fn word(low: f32, high: f32) -> f32 {
+    f32::from_bits(low.to_bits() >> 16 | high.to_bits() & 0xffff_0000)
 }

@@ -19,6 +19,7 @@ mod layout;
 mod paired;
 #[cfg(test)]
 mod tests;
+mod weight_gradient;
 mod widened;
 
 pub use engine::Engine;
@@ -26,6 +27,7 @@ pub use engine::Engine;
 pub(crate) use engine::with_engine;
 pub(crate) use finish::{Finish, round};
 pub(crate) use layout::Weights;
+pub(crate) use weight_gradient::weight_gradient;
 
 use half::bf16;
 

@@ -221,6 +221,63 @@ proptest! {
     }
 }
 
+/// The weight gradient of channels that lie among channels of NaN.
+fn check_weight_gradient(g: &ConvGeometry, around: [usize; 2], seed: u64) {
+    let (x, gy) = (numbers(seed, g.input_len(), 3), numbers(seed + 1, g.output_len(), 3));
+    let mut wanted = vec![0.0; g.weight_len()];
+    let [kh, kw] = g.kernel;
+    for n in 0..g.batch {
+        for (oh, ow) in (0..g.out_h).flat_map(|oh| (0..g.out_w).map(move |ow| (oh, ow))) {
+            for (i, j) in (0..kh).flat_map(|i| (0..kw).map(move |j| (i, j))) {
+                let h = (oh * g.stride[0] + i * g.dilation[0]).wrapping_sub(g.padding[0]);
+                let w = (ow * g.stride[1] + j * g.dilation[1]).wrapping_sub(g.padding[1]);
+                if h >= g.in_h || w >= g.in_w {
+                    continue;
+                }
+                let (a, b) = ((n * g.in_h + h) * g.in_w + w, (n * g.out_h + oh) * g.out_w + ow);
+                for (k, c) in (0..g.c_out).flat_map(|k| (0..g.c_in).map(move |c| (k, c))) {
+                    wanted[((k * g.c_in + c) * kh + i) * kw + j] += x[a * g.c_in + c] * gy[b * g.c_out + k];
+                }
+            }
+        }
+    }
+    let image = |values: &[f32], len: usize| {
+        let mut image = vec![bf16::NAN; values.len() / len * (around[0] + len + around[1])];
+        let pixels = image.chunks_mut(around[0] + len + around[1]).zip(values.chunks(len));
+        pixels.for_each(|(to, from)| to[around[0]..around[0] + len].copy_from_slice(&halves(from)));
+        image
+    };
+    let (x, gy) = (image(&x, g.c_in), image(&gy, g.c_out));
+    let source = |data, len| Source { data, pitch: around[0] + len + around[1], start: around[0], len };
+    for engine in Engine::available() {
+        let mut found = vec![f32::NAN; wanted.len()];
+        with_engine(engine, || weight_gradient(g, source(&x, g.c_in), source(&gy, g.c_out), &mut found));
+        assert_eq!(found, wanted, "{engine} {g:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn all_engines_compute_weight_gradients(case in case(), around in [0usize..5, 0usize..5]) {
+        let g = &case.geometry;
+        prop_assume!(g.out_h > 0 && g.out_w > 0);
+        check_weight_gradient(g, around, case.seed);
+    }
+}
+
+/// An odd number of rows, rows without a partner, and single pixels cut into rows.
+#[test]
+fn weight_gradients_of_odd_sizes() {
+    for (batch, size, kernel, padding) in
+        [(1, [1, 1], [1, 1], 0), (3, [5, 33], [3, 3], 1), (1, [7, 100], [1, 1], 0), (2, [1, 50], [3, 3], 1)]
+    {
+        let g = ConvGeometry::new(batch, size, 35, 50, kernel).with_padding([padding; 2]);
+        check_weight_gradient(&g, [0, 0], 11);
+    }
+}
+
 /// The shapes of the network: one whole source of 32 or 64 channels read in place, wide rows, dilation past the edge.
 #[test]
 fn wide_rows_in_place() {

@@ -4,8 +4,12 @@ use smallvec::smallvec;
 
 use super::*;
 use crate::{
-    Format, Outputs,
-    cpu::{self, channels_last, dispatch::vectorized, dispatch_float},
+    Element, Format, Outputs,
+    cpu::{
+        self, channels_last,
+        dispatch::vectorized,
+        stored::{Stored, dispatch_stored},
+    },
 };
 
 impl Map {
@@ -19,34 +23,38 @@ impl Map {
 
 vectorized! {
     /// A row of the pooled map from an image.
-    fn average_row<T: Real>(x: &[T], y: &mut [T], map: &Map, oh: usize, count_padding: bool) {
+    fn average_row<S: Stored>(x: &[S], y: &mut [S], map: &Map, oh: usize, count_padding: bool) {
         let c = map.channels;
+        let mut sums = vec![S::Real::ZERO; c];
         for (ow, y) in y.chunks_exact_mut(c).enumerate() {
-            y.fill(T::zero());
+            sums.fill(S::Real::ZERO);
             for h in map.covered(0, oh) {
                 for w in map.covered(1, ow) {
                     let x = &x[(h * map.size[1] + w) * c..][..c];
                     for j in 0..c {
-                        y[j] += x[j];
+                        sums[j] += x[j].load();
                     }
                 }
             }
-            let share = map.share::<T>(oh, ow, count_padding);
-            y.iter_mut().for_each(|y| *y *= share);
+            let share = map.share::<S::Real>(oh, ow, count_padding);
+            y.iter_mut().zip(&sums).for_each(|(y, &sum)| *y = S::store(sum * share));
         }
     }
 
     /// A row of the large map from an image of the pooled map.
-    fn spread_row<T: Real>(g: &[T], x: &mut [T], map: &Map, h: usize, count_padding: bool) {
+    fn spread_row<S: Stored>(g: &[S], x: &mut [S], map: &Map, h: usize, count_padding: bool) {
         let c = map.channels;
+        let mut sums = vec![S::Real::ZERO; c];
         for (w, x) in x.chunks_exact_mut(c).enumerate() {
-            x.fill(T::zero());
+            sums.fill(S::Real::ZERO);
             for oh in map.covering(0, h) {
                 for ow in map.covering(1, w) {
                     let g = &g[(oh * map.pooled[1] + ow) * c..][..c];
-                    add_scaled(x, g, map.share::<T>(oh, ow, count_padding));
+                    let share = map.share::<S::Real>(oh, ow, count_padding);
+                    sums.iter_mut().zip(g).for_each(|(sum, g)| *sum += share * g.load());
                 }
             }
+            x.iter_mut().zip(&sums).for_each(|(x, &sum)| *x = S::store(sum));
         }
     }
 }
@@ -55,7 +63,7 @@ impl AvgPool2d {
     pub(crate) fn cpu(&self, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
         let (x, dims) = channels_last(ins[0])?;
         let map = Map::new(self.window, &dims, &outs[0].dims);
-        dispatch_float!("avg_pool2d", x.dtype(), T => {
+        dispatch_stored!("avg_pool2d", x.dtype(), T => {
             let x = cpu::slice::<T>(&x)?;
             let y = cpu::output(&outs[0].dims, Format::ChannelsLast, |y: &mut [T]| {
                 for_rows(y, map.images, map.pooled[0], |n, oh, y| {
@@ -71,7 +79,7 @@ impl AvgPool2dInput {
     pub(crate) fn cpu(&self, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
         let (g, dims) = channels_last(ins[0])?;
         let map = Map::new(self.pool.window, &outs[0].dims, &dims);
-        dispatch_float!("avg_pool2d_input", g.dtype(), T => {
+        dispatch_stored!("avg_pool2d_input", g.dtype(), T => {
             let g = cpu::slice::<T>(&g)?;
             let x = cpu::output(&outs[0].dims, Format::ChannelsLast, |x: &mut [T]| {
                 for_rows(x, map.images, map.size[0], |n, h, x| {

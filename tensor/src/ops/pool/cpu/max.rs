@@ -6,12 +6,18 @@ use smallvec::smallvec;
 use super::*;
 use crate::{
     Element, Format, Outputs,
-    cpu::{self, channels_last, dispatch::vectorized, dispatch_float, math::select},
+    cpu::{
+        self, channels_last,
+        dispatch::vectorized,
+        math::select,
+        stored::{Stored, dispatch_stored},
+    },
 };
+use num_traits::Float;
 
 vectorized! {
     /// A row of maxima and their places from an image.
-    fn max_row<T: Real>(x: &[T], y: &mut [T], index: &mut [u8], map: &Map, oh: usize) {
+    fn max_row<S: Stored>(x: &[S], y: &mut [S], index: &mut [u8], map: &Map, oh: usize) {
         let (c, kw) = (map.channels, map.window.kernel[1]);
         let mut taps: Vec<(usize, u8)> = Vec::with_capacity(map.area());
         let mut shape = (0, 0);
@@ -31,54 +37,56 @@ vectorized! {
             let x = &x[start * c..];
             let mut j = 0;
             while j + 16 <= c {
-                j += best_of::<T, 16>(&x[j..], &taps, &mut y[j..], &mut index[j..]);
+                j += best_of::<S, 16>(&x[j..], &taps, &mut y[j..], &mut index[j..]);
             }
             while j < c {
                 // Reads beyond the last channel, into the next pixel, do no harm where there is one.
                 let inside = taps.last().is_some_and(|&(at, _)| at + j + 4 <= x.len());
                 let (x, y, index) = (&x[j..], &mut y[j..], &mut index[j..]);
                 j += if inside {
-                    best_of::<T, 4>(x, &taps, y, index)
+                    best_of::<S, 4>(x, &taps, y, index)
                 } else {
-                    best_of::<T, 1>(x, &taps, y, index)
+                    best_of::<S, 1>(x, &taps, y, index)
                 };
             }
         }
     }
 
     /// A row of the large map by indices of windows that do not overlap.
-    fn place_row<T: Real>(y: &[T], index: &[u8], x: &mut [T], map: &Map, h: usize) {
+    fn place_row<S: Stored>(y: &[S], index: &[u8], x: &mut [S], map: &Map, h: usize) {
         let (c, [kh, kw]) = (map.channels, map.window.kernel);
         let start = h / kh * map.pooled[1] * c;
         let (y, index) = (&y[start..][..map.pooled[1] * c], &index[start..][..map.pooled[1] * c]);
         let (inside, rest) = x.split_at_mut(map.pooled[1] * kw * c);
-        rest.fill(T::ZERO);
+        rest.fill(S::ZERO);
         let windows = y.chunks_exact(c).zip(index.chunks_exact(c));
         for (x, (y, index)) in inside.chunks_exact_mut(kw * c).zip(windows) {
             for (q, x) in x.chunks_exact_mut(c).enumerate() {
                 let place = (h % kh * kw + q) as u8;
                 for j in 0..c {
-                    x[j] = select(index[j] == place, y[j], T::ZERO);
+                    x[j] = y[j].keep_if(index[j] == place);
                 }
             }
         }
     }
 
     /// A row of the large map by indices of any windows: sums over all that name a place.
-    fn collect_row<T: Real>(y: &[T], index: &[u8], x: &mut [T], map: &Map, h: usize) {
+    fn collect_row<S: Stored>(y: &[S], index: &[u8], x: &mut [S], map: &Map, h: usize) {
         let c = map.channels;
+        let mut sums = vec![S::Real::ZERO; c];
         for (w, x) in x.chunks_exact_mut(c).enumerate() {
-            x.fill(T::ZERO);
+            sums.fill(S::Real::ZERO);
             for oh in map.covering(0, h) {
                 for ow in map.covering(1, w) {
                     let place = (map.offset(0, oh, h) * map.window.kernel[1] + map.offset(1, ow, w)) as u8;
                     let start = (oh * map.pooled[1] + ow) * c;
                     let (y, index) = (&y[start..][..c], &index[start..][..c]);
                     for j in 0..c {
-                        x[j] += select(index[j] == place, y[j], T::ZERO);
+                        sums[j] += y[j].keep_if(index[j] == place).load();
                     }
                 }
             }
+            x.iter_mut().zip(&sums).for_each(|(x, &sum)| *x = S::store(sum));
         }
     }
 }
@@ -86,33 +94,39 @@ vectorized! {
 /// The best of the taps (position, place) for `B` adjacent channels, as many of which as there are in `y` are
 /// written and counted. Local arrays stay in registers.
 #[inline(always)]
-fn best_of<T: Real, const B: usize>(x: &[T], taps: &[(usize, u8)], y: &mut [T], index: &mut [u8]) -> usize {
-    let (mut best, mut places) = ([T::ZERO; B], [0u32; B]);
+fn best_of<S: Stored, const B: usize>(x: &[S], taps: &[(usize, u8)], y: &mut [S], index: &mut [u8]) -> usize {
+    let (mut best, mut places) = ([S::Real::ZERO; B], [0u32; B]);
     for (i, &(at, place)) in taps.iter().enumerate() {
-        let x = &x[at..at + B];
+        let (stored, mut wide) = (&x[at..at + B], [S::Real::ZERO; B]);
         for j in 0..B {
+            wide[j] = stored[j].load();
+        }
+        for j in 0..B {
+            let x = wide[j];
             // Larger, or the first NaN, or the first at all.
-            let better = (x[j] > best[j]) | (x[j].is_nan() & !best[j].is_nan()) | (i == 0);
-            best[j] = select(better, x[j], best[j]);
+            let better = (x > best[j]) | (x.is_nan() & !best[j].is_nan()) | (i == 0);
+            best[j] = select(better, x, best[j]);
             places[j] = select(better, place as u32, places[j]);
         }
     }
     if y.len() >= B {
-        y[..B].copy_from_slice(&best);
-        let index = &mut index[..B];
+        let (y, index) = (&mut y[..B], &mut index[..B]);
+        for j in 0..B {
+            y[j] = S::store(best[j]);
+        }
         for j in 0..B {
             index[j] = places[j] as u8;
         }
         return B;
     }
     for (j, (y, index)) in y.iter_mut().zip(index).enumerate() {
-        (*y, *index) = (best[j], places[j] as u8);
+        (*y, *index) = (S::store(best[j]), places[j] as u8);
     }
     y.len()
 }
 
 /// A row of the pooled map: in each window the place that the index names, which must be valid.
-fn pick_row<T: Real>(x: &[T], index: &[u8], y: &mut [T], map: &Map, oh: usize) {
+fn pick_row<T: Element>(x: &[T], index: &[u8], y: &mut [T], map: &Map, oh: usize) {
     let (c, Window { kernel, stride, padding }) = (map.channels, map.window);
     let line = map.size[1] * c;
     // Distance of each place from the window's first, which may lie in the padding.
@@ -165,7 +179,7 @@ impl MaxPool2d {
         let (x, dims) = channels_last(ins[0])?;
         let map = Map::new(self.window, &dims, &outs[0].dims);
         let width = map.pooled[1] * map.channels;
-        dispatch_float!("max_pool2d", x.dtype(), T => {
+        dispatch_stored!("max_pool2d", x.dtype(), T => {
             let x = cpu::slice::<T>(&x)?;
             let rows = |(row, (y, index)): (usize, (&mut [T], &mut [u8]))| {
                 let (n, oh) = (row / map.pooled[0], row % map.pooled[0]);
@@ -191,7 +205,7 @@ impl PoolGather {
         let map = Map::new(self.window, &dims, &outs[0].dims);
         let index = cpu::slice::<u8>(&index)?;
         map.check("pool_gather", index)?;
-        dispatch_float!("pool_gather", x.dtype(), T => {
+        dispatch_stored!("pool_gather", x.dtype(), T => {
             let x = cpu::slice::<T>(&x)?;
             let y = cpu::output(&outs[0].dims, Format::ChannelsLast, |y: &mut [T]| {
                 for_rows(y, map.images, map.pooled[0], |n, oh, y| {
@@ -213,7 +227,7 @@ impl MaxUnpool2d {
         map.check("max_unpool2d", index)?;
         let Window { kernel, stride, padding } = self.window;
         let apart = kernel == stride && padding == [0; 2];
-        dispatch_float!("max_unpool2d", y.dtype(), T => {
+        dispatch_stored!("max_unpool2d", y.dtype(), T => {
             let y = cpu::slice::<T>(&y)?;
             let x = cpu::output(&outs[0].dims, Format::ChannelsLast, |x: &mut [T]| {
                 for_rows(x, map.images, map.size[0], |n, h, x| {
