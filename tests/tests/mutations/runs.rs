@@ -34,7 +34,18 @@ pub fn log(folder: &Path) -> Vec<u8> {
         let epoch = (step - 1) / 2;
         let phases = Some(Phases { data: 0.01, forward: 0.03, backward: 0.05, update: 0.01 });
         let (loss, pixel, sel, lr, seconds) = (1.5, 1.0, Some(0.5), 1e-3, 0.1);
-        log.write(&Line::Step(StepLine { step, epoch, loss, pixel, sel, lr, seconds, phases })).unwrap();
+        log.write(&Line::Step(StepLine {
+            step,
+            epoch,
+            loss,
+            pixel,
+            sel,
+            overflow: None,
+            lr,
+            seconds,
+            phases,
+        }))
+        .unwrap();
         if step % 2 == 0 {
             let line = EpochLine {
                 step,
