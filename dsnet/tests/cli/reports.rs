@@ -80,6 +80,11 @@ fn bench_shows_the_steps_of_a_plan() {
     let whole = json(&["bench", "--layers", "--model=dsnet-tiny", "--size=64x32", "--iters=1", "--json"]);
     assert!(bytes(&half) < bytes(&whole), "{half} {whole}");
     fails(dir.path(), 2, &["bench", "--train", "--precision=tf32"]);
+    for way in ["--train", "--eager"] {
+        let low =
+            ["bench", way, "--model=dsnet-tiny", "--size=64x32", "--iters=1", "--precision=bf16", "--json"];
+        assert_eq!(json(&low)[0]["precision"].as_str(), Some("bf16"), "{way}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A run goes on as it was begun, and a damaged checkpoint is refused, left alone, and another one offered.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::program::{TINY, dsnet, fails, succeeds};
 
@@ -126,8 +126,32 @@ fn low_precision_goes_on_bit_for_bit() {
         }
         succeeds(at, &["train", "--resume", "--out=run", "--from=run/previous.safetensors"]);
         assert!(read("last.safetensors") == last && read("best.safetensors") == best, "{more:?}");
+        if more.contains(&"--precision=f16") {
+            overflows_once(&at.join("run"), &mut || succeeds(at, &["train", "--resume", "--out=run"]));
+        }
         let error = fails(at, 2, &["train", "--resume", "--out=run", "--precision=f32"]);
         assert!(error.contains("precision = "), "{error}");
         fs::remove_dir_all(at.join("run")).unwrap();
     }
+}
+
+/// Gives the f16 run in `folder`, which has one step left in its last checkpoint but one, a loss scale that is too large: that
+/// step is left out, the scale halves, and the training goes on to its end.
+pub fn overflows_once(folder: &Path, go_on: &mut dyn FnMut() -> String) {
+    let [last, previous] = ["last", "previous"].map(|name| folder.join(format!("{name}.safetensors")));
+    let mut checkpoint = nn::Checkpoint::load(&previous).unwrap();
+    let weights = |c: &nn::Checkpoint| -> Vec<Vec<u8>> {
+        c.model_state().values().map(|t| t.to_bytes().unwrap()).collect()
+    };
+    let before = weights(&checkpoint);
+    checkpoint.meta.extras.insert("loss_scale".into(), vec![16777216.0, 1234.0].into());
+    checkpoint.save(&last).unwrap();
+    go_on();
+    let after = nn::Checkpoint::load(&last).unwrap();
+    assert_eq!(after.meta.extras["loss_scale"].to_string(), "[8388608.0,0.0]");
+    assert!(weights(&after) == before, "a step that is left out moves nothing");
+    let log = fs::read_to_string(folder.join("log.jsonl")).unwrap();
+    let steps: Vec<&str> = log.lines().filter(|line| line.contains(r#""kind":"step""#)).collect();
+    let told: Vec<_> = steps.iter().filter(|line| line.contains(r#""overflow":16777216.0"#)).collect();
+    assert!(steps.len() == 9 && told == [&steps[8]], "{log}");
 }
