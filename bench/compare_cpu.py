@@ -295,4 +295,5 @@ def main():
         out.with_suffix(".svg").write_text(chart(rows))
 
 
-main()
+if __name__ == "__main__":
+    main()
