@@ -197,15 +197,18 @@ mod tests {
     #[test]
     fn the_place_is_named() {
         let (images, labels) = batch();
-        let message = |name: &str, value: f64| {
-            let mut l = learner();
-            set(&l.model, name, value);
-            l.step(&images, &labels, Key::default(), 1.0).unwrap_err().to_string()
-        };
-        let nan = message("up4.right.1.0.weight", f64::NAN);
-        assert!(nan.contains("the weight up4.right.1.0.weight is NaN"), "{nan}");
-        let overflow = message("down2.left.1.weight", 3e38);
-        assert!(overflow.contains("layer down2") || overflow.contains("layer stage3.0"), "{overflow}");
+        for policy in [Policy::Full, Policy::Bf16] {
+            let message = |name: &str, value: f64| {
+                let mut l = learner();
+                l.compute_in(policy).unwrap();
+                set(&l.model, name, value);
+                l.step(&images, &labels, Key::default(), 1.0).unwrap_err().to_string()
+            };
+            let nan = message("up4.right.1.0.weight", f64::NAN);
+            assert!(nan.contains("the weight up4.right.1.0.weight is NaN"), "{nan}");
+            let overflow = message("down2.left.1.weight", 3e38);
+            assert!(overflow.contains("layer down2") || overflow.contains("layer stage3.0"), "{overflow}");
+        }
         let mut l = learner();
         let bad = Tensor::full(f64::INFINITY, images.dims(), DType::F32).unwrap();
         let image = l.step(&bad, &labels, Key::default(), 1.0).unwrap_err().to_string();
