@@ -25,6 +25,7 @@ pub(crate) use weight_gradient::weight_gradient_of;
 
 use super::simd::buffer::with_scratch;
 use super::simd::{Isa, Scalar};
+pub(crate) use direct::Bytes;
 use direct::{Job, Plane};
 use fold::Fold;
 use pack::PackLayout;
@@ -162,12 +163,12 @@ pub(crate) fn once<T: Scalar>(
         with_scratch(weights.len(), |folded| {
             fold.weights(weights, folded);
             pack(&fold.geometry, folded, &mut |layout, packed| {
-                run(&fold.geometry, fold.by, layout, packed, isa, &[from], epilogue, After::Store, to);
+                run(&fold.geometry, fold.by, layout, packed, isa, &[from], None, epilogue, After::Store, to);
             });
         });
     } else {
         pack(geometry, weights, &mut |layout, packed| {
-            run(geometry, 1, layout, packed, isa, &[from], epilogue, After::Store, to);
+            run(geometry, 1, layout, packed, isa, &[from], None, epilogue, After::Store, to);
         });
     }
 }
@@ -190,7 +191,23 @@ pub(crate) fn run_packed<T: Scalar>(
     after: After<'_, T>,
     to: &mut [T],
 ) {
-    run(geometry, 1, &weights.layout, &weights.data, weights.isa, sources, epilogue, after, to);
+    run(geometry, 1, &weights.layout, &weights.data, weights.isa, sources, None, epilogue, after, to);
+}
+
+/// [`run_packed`] on an image of bytes and the numbers that they stand for, weights packed for the forward direction.
+///
+/// # Panics
+/// As [`run_packed`].
+pub(crate) fn run_bytes<T: Scalar>(
+    geometry: &ConvGeometry,
+    bytes: Bytes<'_, T>,
+    weights: &PackedWeights<T>,
+    epilogue: Epilogue<'_, T>,
+    after: After<'_, T>,
+    to: &mut [T],
+) {
+    let source = [whole(&[], geometry.c_in)];
+    run(geometry, 1, &weights.layout, &weights.data, weights.isa, &source, Some(bytes), epilogue, after, to);
 }
 
 /// Weights prepared for the fastest way to do one convolution with them many times.
@@ -240,7 +257,7 @@ impl<T: Scalar> Prepared<T> {
                 let bias = epilogue.bias.map(|bias| fold.repeat(bias));
                 let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
                 let PackedWeights { layout, data, isa } = weights;
-                run(&fold.geometry, fold.by, layout, data, *isa, sources, epilogue, after, to);
+                run(&fold.geometry, fold.by, layout, data, *isa, sources, None, epilogue, after, to);
             }
             Self::Winograd(form, weights) => {
                 let [source] = *sources else { unreachable!("prepared for one source") };
@@ -301,6 +318,7 @@ fn run<T: Scalar>(
     packed: &[T],
     isa: Isa,
     sources: &[Source<'_, T>],
+    bytes: Option<Bytes<'_, T>>,
     epilogue: Epilogue<'_, T>,
     after: After<'_, T>,
     to: &mut [T],
@@ -329,6 +347,7 @@ fn run<T: Scalar>(
         depthwise: geometry.is_depthwise(),
         batch: geometry.batch,
         sources,
+        bytes,
         source: [source.h, source.w],
         sink,
         rows: axis(0),
@@ -338,7 +357,7 @@ fn run<T: Scalar>(
         epilogue,
         after,
     };
-    if is_pointwise(geometry) && !epilogue.unpools() {
+    if is_pointwise(geometry) && !epilogue.unpools() && bytes.is_none() {
         // Rows do not matter: one long row lets tiles and tasks be cut anywhere.
         let pixels = geometry.batch * geometry.in_h * geometry.in_w;
         let flat = ConvGeometry { batch: 1, in_h: 1, in_w: pixels, out_h: 1, out_w: pixels, ..*geometry };
