@@ -16,8 +16,10 @@ mod weight_gradient;
 mod winograd;
 
 pub use bf16::Engine as Bf16Engine;
+pub(crate) use direct::Bytes;
 pub(crate) use epilogue::{After, Pointwise};
 pub use epilogue::{Epilogue, Residual};
+pub(crate) use fold::Fold;
 pub use geometry::ConvGeometry;
 pub use pack::{Direction, PackedWeights};
 pub use weight_gradient::weight_gradient;
@@ -25,11 +27,9 @@ pub(crate) use weight_gradient::weight_gradient_of;
 
 use super::simd::buffer::with_scratch;
 use super::simd::{Isa, Scalar};
-pub(crate) use direct::Bytes;
 use direct::{Job, Plane};
-use fold::Fold;
 use pack::PackLayout;
-use winograd::Form;
+use winograd::{Part, PartJob};
 
 /// Some channels of an NHWC image.
 #[derive(Clone, Copy, Debug)]
@@ -150,11 +150,12 @@ pub(crate) fn once<T: Scalar>(
             f(&layout, packed);
         });
     };
-    if let Some(form) = Form::best::<T>(geometry) {
-        with_scratch(form.transformed_len(weights.len()), |u| {
-            form.transform(direction, weights, u);
-            pack(&form.packing(geometry), u, &mut |layout, packed| {
-                run_winograd(form, geometry, layout, packed, isa, from, epilogue, After::Store, to);
+    if let Some([part]) = winograd::best::<T>(geometry, true).as_deref() {
+        with_scratch(part.form.transformed_len(weights.len()), |u| {
+            part.form.transform(direction, weights, u);
+            pack(&part.form.packing(geometry), u, &mut |layout, packed| {
+                let parts = [PartJob { part, layout, packed }];
+                run_winograd(&parts, geometry, isa, from, epilogue, After::Store, to);
             });
         });
     } else if let Some(fold) = Fold::of(geometry, direction).filter(|_| !epilogue.unpools()) {
@@ -216,8 +217,8 @@ pub(crate) enum Prepared<T: Scalar> {
     Direct(PackedWeights<T>),
     /// The direct sum over several pixels of the result at once.
     Folded(Fold, PackedWeights<T>),
-    /// Winograd's tiles.
-    Winograd(Form, PackedWeights<T>),
+    /// Winograd's tiles, with weights for each of their forms.
+    Winograd(Vec<(Part, PackedWeights<T>)>),
 }
 
 impl<T: Scalar> Prepared<T> {
@@ -231,8 +232,8 @@ impl<T: Scalar> Prepared<T> {
         last: bool,
     ) -> Self {
         assert_eq!(weights.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
-        if let Some(form) = Form::best::<T>(geometry).filter(|_| alone) {
-            return Self::winograd(form, geometry, direction, weights);
+        if let Some(parts) = winograd::best::<T>(geometry, false).filter(|_| alone) {
+            return Self::winograd(parts, geometry, direction, weights);
         }
         if let Some(fold) = Fold::of(geometry, direction).filter(|_| last) {
             let mut folded = vec![T::zero(); weights.len()];
@@ -259,36 +260,34 @@ impl<T: Scalar> Prepared<T> {
                 let PackedWeights { layout, data, isa } = weights;
                 run(&fold.geometry, fold.by, layout, data, *isa, sources, None, epilogue, after, to);
             }
-            Self::Winograd(form, weights) => {
-                let [source] = *sources else { unreachable!("prepared for one source") };
-                run_winograd(
-                    *form,
-                    geometry,
-                    &weights.layout,
-                    &weights.data,
-                    weights.isa,
-                    source,
-                    epilogue,
-                    after,
-                    to,
-                );
+            Self::Winograd(parts) => {
+                let ([source], [(_, first), ..]) = (sources, &parts[..]) else {
+                    unreachable!("prepared for one source, and at least one tile")
+                };
+                let jobs: Vec<PartJob<'_, T>> = parts
+                    .iter()
+                    .map(|(part, weights)| PartJob { part, layout: &weights.layout, packed: &weights.data })
+                    .collect();
+                run_winograd(&jobs, geometry, first.isa, *source, epilogue, after, to);
             }
         }
     }
 
     /// For Winograd's tiles, whether they pay or not.
-    fn winograd(form: Form, geometry: &ConvGeometry, direction: Direction, weights: &[T]) -> Self {
-        let mut u = vec![T::zero(); form.transformed_len(weights.len())];
-        form.transform(direction, weights, &mut u);
-        Self::Winograd(form, PackedWeights::new(&form.packing(geometry), direction, &u))
+    fn winograd(parts: Vec<Part>, geometry: &ConvGeometry, direction: Direction, weights: &[T]) -> Self {
+        let pack = |part: Part| {
+            let form = part.form;
+            let mut u = vec![T::zero(); form.transformed_len(weights.len())];
+            form.transform(direction, weights, &mut u);
+            (part, PackedWeights::new(&form.packing(geometry), direction, &u))
+        };
+        Self::Winograd(parts.into_iter().map(pack).collect())
     }
 }
 
 fn run_winograd<T: Scalar>(
-    form: Form,
+    parts: &[PartJob<'_, T>],
     geometry: &ConvGeometry,
-    layout: &PackLayout,
-    packed: &[T],
     isa: Isa,
     source: Source<'_, T>,
     epilogue: Epilogue<'_, T>,
@@ -297,10 +296,8 @@ fn run_winograd<T: Scalar>(
 ) {
     let job = winograd::WinogradJob {
         kernels: T::kernels(isa),
-        layout,
-        packed,
+        parts,
         batch: geometry.batch,
-        form,
         dilation: geometry.dilation[0],
         source,
         size: [geometry.out_h, geometry.out_w],

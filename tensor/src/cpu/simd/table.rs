@@ -62,12 +62,12 @@ pub(crate) struct Kernels<T: Scalar> {
     pub depthwise: [Heights<TileFn<T>>; MAX_NV],
     /// [`micro::depthwise_gradient`], likewise.
     pub depthwise_gradient: [OuterFn<T>; MAX_NV],
-    /// [`winograd::input`] and [`winograd::input4`].
-    pub winograd_input: [unsafe fn(&InputTile<T>); 2],
+    /// [`winograd::input`] for tiles of 4 to 6 inputs along each axis.
+    pub winograd_input: [[unsafe fn(&InputTile<T>); 3]; 3],
     /// [`winograd::gradient`].
     pub winograd_gradient: unsafe fn(&GradientTile<T>),
-    /// [`winograd::output`] and [`winograd::output4`].
-    pub winograd_output: [unsafe fn(&OutputTile<T>); 2],
+    /// [`winograd::output`], likewise.
+    pub winograd_output: [[unsafe fn(&OutputTile<T>); 3]; 3],
     /// [`micro::peak`].
     pub peak: unsafe fn(usize, T) -> T,
 }
@@ -173,23 +173,14 @@ macro_rules! instances {
             /// # Safety
             /// As for the loop it instantiates, with its instruction set available.
             $(#[$feature])?
-            pub unsafe fn winograd_input<T: Scalar>(a: &InputTile<T>)
+            pub unsafe fn winograd_input<T: Scalar, const R: usize, const C: usize>(
+                a: &InputTile<T>,
+            )
             where
                 $simd: Simd<T>,
             {
                 // SAFETY: the features are enabled here; the rest is the caller's promise.
-                unsafe { winograd::input::<$simd, T>(a) }
-            }
-
-            /// # Safety
-            /// As for the loop it instantiates, with its instruction set available.
-            $(#[$feature])?
-            pub unsafe fn winograd_input4<T: Scalar>(a: &InputTile<T>)
-            where
-                $simd: Simd<T>,
-            {
-                // SAFETY: the features are enabled here; the rest is the caller's promise.
-                unsafe { winograd::input4::<$simd, T>(a) }
+                unsafe { winograd::input::<$simd, T, R, C>(a) }
             }
 
             /// # Safety
@@ -206,23 +197,14 @@ macro_rules! instances {
             /// # Safety
             /// As for the loop it instantiates, with its instruction set available.
             $(#[$feature])?
-            pub unsafe fn winograd_output<T: Scalar>(a: &OutputTile<T>)
+            pub unsafe fn winograd_output<T: Scalar, const R: usize, const C: usize>(
+                a: &OutputTile<T>,
+            )
             where
                 $simd: Simd<T>,
             {
                 // SAFETY: the features are enabled here; the rest is the caller's promise.
-                unsafe { winograd::output::<$simd, T>(a) }
-            }
-
-            /// # Safety
-            /// As for the loop it instantiates, with its instruction set available.
-            $(#[$feature])?
-            pub unsafe fn winograd_output4<T: Scalar>(a: &OutputTile<T>)
-            where
-                $simd: Simd<T>,
-            {
-                // SAFETY: the features are enabled here; the rest is the caller's promise.
-                unsafe { winograd::output4::<$simd, T>(a) }
+                unsafe { winograd::output::<$simd, T, R, C>(a) }
             }
 
             /// # Safety
@@ -279,11 +261,22 @@ macro_rules! kernels {
                 $m::depthwise_gradient::<$t, 2>,
                 $m::depthwise_gradient::<$t, 3>,
             ],
-            winograd_input: [$m::winograd_input::<$t>, $m::winograd_input4::<$t>],
+            winograd_input: by_sides!($m::winograd_input, $t),
             winograd_gradient: $m::winograd_gradient::<$t>,
-            winograd_output: [$m::winograd_output::<$t>, $m::winograd_output4::<$t>],
+            winograd_output: by_sides!($m::winograd_output, $t),
             peak: $m::peak::<$t>,
         }
+    };
+}
+
+/// A loop for tiles of 4 to 6 inputs along each axis.
+macro_rules! by_sides {
+    ($m:ident::$f:ident, $t:ty) => {
+        [
+            [$m::$f::<$t, 4, 4>, $m::$f::<$t, 4, 5>, $m::$f::<$t, 4, 6>],
+            [$m::$f::<$t, 5, 4>, $m::$f::<$t, 5, 5>, $m::$f::<$t, 5, 6>],
+            [$m::$f::<$t, 6, 4>, $m::$f::<$t, 6, 5>, $m::$f::<$t, 6, 6>],
+        ]
     };
 }
 

@@ -163,7 +163,7 @@ fn check(case: &Case) {
                 None => last_finish(bias.as_deref()),
             };
             let tail = tail.as_ref().map(|tail| (tail, last_finish(tail_bias.as_deref())));
-            let conv = Conv { geometry: g, sources: &sources, weights: &packed, finish, tail };
+            let conv = Conv { geometry: g, sources: &sources, weights: &packed, finish, tail, fold: 1 };
             if case.labels {
                 let mut found = vec![0; pixels];
                 conv.run(Out::Labels(&mut found));
@@ -314,7 +314,8 @@ fn threads_do_not_change_results() {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut y = vec![0.0; g.output_len()];
             let finish = Finish { bias: None, relu: false, residual: None, relu_last: false };
-            let conv = Conv { geometry: &g, sources: &source, weights: &weights, finish, tail: None };
+            let conv =
+                Conv { geometry: &g, sources: &source, weights: &weights, finish, tail: None, fold: 1 };
             pool.install(|| conv.run(Out::F32(&mut y)));
             y
         };

@@ -4,7 +4,7 @@
 //! As in the plain sum, the rows of tiles are cut into parts by geometry alone, each part adds up its own copy, and the copies
 //! are added in order.
 
-use super::{Form, Grid, STRIP};
+use super::{Form, Grid, Part, STRIP, even};
 use crate::cpu::conv::pack::{Direction, PackLayout};
 use crate::cpu::conv::weight_gradient::add_copies;
 use crate::cpu::conv::{ConvGeometry, Source};
@@ -24,9 +24,10 @@ pub(crate) fn weight_gradient<T: Scalar>(
     gw: &mut [T],
 ) {
     let kernels = T::kernels(Isa::current());
-    let layout = PackLayout::new(kernels, &Form::Two.packing(g), Direction::Forward);
-    let grid = Grid { form: Form::Two, size: [g.out_h, g.out_w], dilation: g.dilation[0] };
-    let (rows, columns) = (grid.starts(0), grid.starts(1));
+    let layout = PackLayout::new(kernels, &Form::TWO.packing(g), Direction::Forward);
+    let grid = Grid { form: Form::TWO, size: [g.out_h, g.out_w], dilation: g.dilation[0] };
+    let tiles = even(g, Form::TWO.sides);
+    let [Part { rows, columns, .. }] = &tiles[..] else { return gw.fill(T::zero()) };
     let lines = g.batch * rows.len();
     let (parts, len) = (lines.clamp(1, MAX_PARTS), layout.len());
     let sum = Sum { kernels, layout: &layout, grid, x, gy };
