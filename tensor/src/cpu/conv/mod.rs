@@ -294,8 +294,11 @@ fn run_winograd<T: Scalar>(
     after: After<'_, T>,
     to: &mut [T],
 ) {
+    let kernels = T::kernels(isa);
+    let Some(transforms) = &kernels.winograd else { unreachable!("chosen where there are transforms") };
     let job = winograd::WinogradJob {
-        kernels: T::kernels(isa),
+        kernels,
+        transforms,
         parts,
         batch: geometry.batch,
         dilation: geometry.dilation[0],

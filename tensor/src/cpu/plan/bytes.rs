@@ -77,7 +77,7 @@ impl PreparedTable {
         let row = |(row, y): (usize, &mut [T]), index: &mut [u8]| {
             let (top, bottom) = x[4 * row * line..][..4 * line].split_at(2 * line);
             let mut best = vec![0; line];
-            largest::<()>(top, bottom, channels, &mut best, index);
+            largest::<u8>(top, bottom, channels, &mut best, index);
             look_up(&best, table, y, |number| T::rounded(number));
         };
         let lines = y.par_chunks_mut(line).with_min_len(TASK.div_ceil(line)).enumerate();
@@ -111,9 +111,14 @@ pub(in crate::cpu) fn look_up<N: Copy, T>(x: &[u8], table: &[N], y: &mut [T], st
     }
 }
 
+/// u8: what the loop below is for.
+trait Byte: Ord + Copy {}
+
+impl Byte for u8 {}
+
 vectorized! {
     /// The largest bytes of the windows of two rows and, if wanted, their places: the first of equal ones.
-    fn largest<T: Sized>(top: &[u8], bottom: &[u8], channels: usize, best: &mut [u8], index: &mut [u8]) {
+    fn largest<T: Byte>(top: &[T], bottom: &[T], channels: usize, best: &mut [T], index: &mut [u8]) {
         let pairs = top.chunks_exact(2 * channels).zip(bottom.chunks_exact(2 * channels));
         for (w, ((top, bottom), best)) in pairs.zip(best.chunks_exact_mut(channels)).enumerate() {
             let taps = [&top[..channels], &top[channels..], &bottom[..channels], &bottom[channels..]];

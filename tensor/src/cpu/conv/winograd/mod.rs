@@ -21,7 +21,7 @@ use super::epilogue::{After, Epilogue, Residual};
 use super::pack::PackLayout;
 use super::{Shared, Source};
 use crate::cpu::simd::buffer::with_scratch;
-use crate::cpu::simd::table::Kernels;
+use crate::cpu::simd::table::{Kernels, Winograd};
 use crate::cpu::simd::{InputTile, MAX_PLANES, OutputTile, Scalar, Tap, Tile};
 use rayon::prelude::*;
 
@@ -42,7 +42,7 @@ impl Grid {
     /// `V` of a strip of tiles that start at this image and row, and at these columns: planes of `[tiles, channels]`.
     pub fn inputs<T: Scalar>(
         &self,
-        kernels: &Kernels<T>,
+        transforms: &Winograd<T>,
         source: &Source<'_, T>,
         (image, row): (usize, usize),
         columns: &[usize],
@@ -73,7 +73,7 @@ impl Grid {
             }
             // SAFETY: pixels are inside their lines, or the zeros, for all channels; `v` has room for all values of each
             // tile; the table's instruction set was chosen as available.
-            unsafe { self.form.of(&kernels.winograd_input)(&tile) }
+            unsafe { self.form.of(&transforms.input)(&tile) }
         }
     }
 
@@ -86,6 +86,7 @@ impl Grid {
 /// A convolution as tiles.
 pub(crate) struct WinogradJob<'a, T: Scalar> {
     pub kernels: &'a Kernels<T>,
+    pub transforms: &'a Winograd<T>,
     pub parts: &'a [PartJob<'a, T>],
     pub batch: usize,
     pub dilation: usize,
@@ -155,7 +156,7 @@ impl<T: Scalar> WinogradJob<'_, T> {
             for strip in 0..strips {
                 let of = |s: usize| columns.len() * s / strips;
                 let columns = &columns[of(strip)..of(strip + 1)];
-                grid.inputs(self.kernels, &self.source, place, columns, zeros, v);
+                grid.inputs(self.transforms, &self.source, place, columns, zeros, v);
                 self.products(job, columns.len(), v, m);
                 self.outputs(form, columns, m, pixels);
                 self.store(form, y, place, columns, pixels, added);
@@ -234,7 +235,7 @@ impl<T: Scalar> WinogradJob<'_, T> {
             let tile = OutputTile { m, m_step, channels: k, bias, relu: epilogue.relu, y };
             // SAFETY: the sums are inside `m`, whose length was checked, the pixels have `k` channels each; the instruction
             // set is available.
-            unsafe { form.of(&self.kernels.winograd_output)(&tile) }
+            unsafe { form.of(&self.transforms.output)(&tile) }
         }
     }
 

@@ -97,9 +97,10 @@ fn tiling(g: &ConvGeometry, rows: Cut, columns: Cut) -> Vec<Part> {
 
 /// Whether there are tiles for it.
 fn fits<T: Scalar>(g: &ConvGeometry) -> bool {
-    let lanes = T::kernels(Isa::current()).lanes;
+    let kernels = T::kernels(Isa::current());
+    let lanes = kernels.lanes;
     let [d, across] = g.dilation;
-    size_of::<T>() == 4
+    kernels.winograd.is_some()
         && g.groups == 1
         && g.kernel == [3, 3]
         && g.stride == [1, 1]
