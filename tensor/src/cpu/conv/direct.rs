@@ -19,7 +19,7 @@ use crate::cpu::math::select;
 use crate::cpu::plan::look_up;
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::{Block, Heights, Kernels, Part, TileFn};
-use crate::cpu::simd::{MAX_MR, Scalar, Tap, Tile};
+use crate::cpu::simd::{LINE, MAX_MR, Scalar, Tap, Tile, prefetch};
 use rayon::prelude::*;
 use smallvec::SmallVec;
 
@@ -314,6 +314,8 @@ impl<T: Scalar> Job<'_, T> {
         let layout = self.layout;
         let interior = s.columns.interior();
         let inside = self.inside_taps(s);
+        // Pixels of short runs lie too far apart for the processor to see where the next ones are.
+        let scattered = s.view.sources.len() > 1;
         let mut blocks = &layout.blocks[..];
         while let Some(head) = blocks.first() {
             // Blocks of the same width share the tiling.
@@ -327,50 +329,58 @@ impl<T: Scalar> Job<'_, T> {
             let right = tiles.iter().rev().take_while(|t| t.start + t.len > interior.1).count();
             let right = (tiles.len() - right).max(left);
             for group in 0..layout.groups {
-                let call =
-                    |block: &Block, taps: &[Tap<T>], channel, shifted: bool, tiles: &[Part<TileFn<T>>]| {
-                        let out = group * layout.channels + block.start;
-                        let channel = if self.depthwise { channel + block.start } else { channel };
-                        let w = &self.packed[layout.block_start(group, block)..];
-                        let mut tile = Tile {
-                            taps,
-                            shift: 0,
-                            channel: channel as isize,
-                            w: w.as_ptr(),
-                            y: std::ptr::null_mut(),
-                            y_step: target.step as isize,
-                            last: block.last,
-                            bias: self.epilogue.bias.map_or(std::ptr::null(), |b| b[out..].as_ptr()),
-                            residual: std::ptr::null(),
-                            residual_step: added.map_or(0, |a| a.step as isize),
-                            relu: self.epilogue.relu,
-                            relu_last: self.epilogue.relu_last,
-                            accumulate: false,
-                        };
-                        for part in tiles {
-                            tile.shift = if shifted { part.start as isize } else { 0 };
-                            // SAFETY: the pixels and channels are inside the sink, whose size `run` checked, or inside scratch
-                            // of a stretch; the taps point into the sources (or scratch) for each of them; the outputs of
-                            // different tiles are disjoint; the table's instruction set was chosen as available.
-                            unsafe {
-                                tile.y = target.pixel(part.start).add(out);
-                                if let Some(added) = added {
-                                    tile.residual = added.pixel(part.start).add(out);
-                                }
-                                (part.run)(&tile);
-                            }
-                        }
+                let call = |block: &Block,
+                            taps: &[Tap<T>],
+                            channel,
+                            shifted: bool,
+                            ahead: bool,
+                            tiles: &[Part<TileFn<T>>]| {
+                    let out = group * layout.channels + block.start;
+                    let channel = if self.depthwise { channel + block.start } else { channel };
+                    let w = &self.packed[layout.block_start(group, block)..];
+                    let mut tile = Tile {
+                        taps,
+                        shift: 0,
+                        channel: channel as isize,
+                        w: w.as_ptr(),
+                        y: std::ptr::null_mut(),
+                        y_step: target.step as isize,
+                        last: block.last,
+                        bias: self.epilogue.bias.map_or(std::ptr::null(), |b| b[out..].as_ptr()),
+                        residual: std::ptr::null(),
+                        residual_step: added.map_or(0, |a| a.step as isize),
+                        relu: self.epilogue.relu,
+                        relu_last: self.epilogue.relu_last,
+                        accumulate: false,
                     };
+                    for part in tiles {
+                        if ahead {
+                            fetch(taps, part.start + part.len, part.len);
+                        }
+                        tile.shift = if shifted { part.start as isize } else { 0 };
+                        // SAFETY: the pixels and channels are inside the sink, whose size `run` checked, or inside scratch
+                        // of a stretch; the taps point into the sources (or scratch) for each of them; the outputs of
+                        // different tiles are disjoint; the table's instruction set was chosen as available.
+                        unsafe {
+                            tile.y = target.pixel(part.start).add(out);
+                            if let Some(added) = added {
+                                tile.residual = added.pixel(part.start).add(out);
+                            }
+                            (part.run)(&tile);
+                        }
+                    }
+                };
                 let first_channel = if self.depthwise { 0 } else { group * layout.depth };
                 for part in tiles[..left].iter().chain(&tiles[right..]) {
                     // These taps have the tile's position in them already.
                     let taps = self.border_taps(s, (part.start, part.len), first_channel, borders);
                     for block in run {
-                        call(block, &taps, 0, false, std::slice::from_ref(part));
+                        call(block, &taps, 0, false, false, std::slice::from_ref(part));
                     }
                 }
-                for block in run {
-                    call(block, &inside, first_channel, true, &tiles[left..right]);
+                for (i, block) in run.iter().enumerate() {
+                    let ahead = i == 0 && scattered;
+                    call(block, &inside, first_channel, true, ahead, &tiles[left..right]);
                 }
             }
         }
@@ -497,6 +507,17 @@ impl<T> Target<T> {
     pub(super) unsafe fn pixel(&self, i: usize) -> *mut T {
         // SAFETY: as promised by the caller; the sum is formed before the pointer moves.
         unsafe { self.base.0.offset(self.start + (i * self.step) as isize) }
+    }
+}
+
+/// Asks for what `taps` read of some pixels to be brought into the first-level cache.
+fn fetch<T>(taps: &[Tap<T>], start: usize, len: usize) {
+    for tap in taps {
+        let lines = (tap.len * size_of::<T>()).div_ceil(LINE);
+        for pixel in start..start + len {
+            let first = tap.x.wrapping_offset(pixel as isize * tap.step);
+            (0..lines).for_each(|line| prefetch(first.wrapping_byte_add(line * LINE)));
+        }
     }
 }
 

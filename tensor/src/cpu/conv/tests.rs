@@ -299,6 +299,14 @@ fn check_winograd(g: &ConvGeometry, tail: usize, extras: Extras, unpooled: bool)
     }
 }
 
+/// As [`small_ones_match_plain_loops`].
+#[test]
+fn small_tiles_match_the_direct_sum() {
+    let g = ConvGeometry::new(1, [5, 7], 16, 16, [3, 3]).with_dilation([2, 2]);
+    let g = ConvGeometry { padding: [2, 2], out_h: 5, out_w: 7, ..g };
+    check_winograd(&g, 3, (true, true, true, true), false);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 

@@ -278,6 +278,32 @@ fn weight_gradients_of_odd_sizes() {
     }
 }
 
+/// Small enough for an interpreter that watches every access (`scripts/sanitize.sh`).
+#[test]
+fn small_ones_are_exact() {
+    for (transposed, labels, tail) in [(false, false, Some(3)), (true, false, None), (false, true, None)] {
+        let (c_in, c_out) = if transposed { (4, 5) } else { (5, 4) };
+        let geometry =
+            ConvGeometry::new(1, [3, 6], c_in, c_out, [3, 2]).with_stride([1, 2]).with_padding([1, 1]);
+        let runs = vec![[3, 1, 0], [2, 0, 2]];
+        let (bias, relu, relu_last, residual) = (true, true, false, u8::from(!labels));
+        let wide = true;
+        check(&Case {
+            geometry,
+            transposed,
+            runs,
+            tail,
+            bias,
+            relu,
+            relu_last,
+            residual,
+            labels,
+            wide,
+            seed: 9,
+        });
+    }
+}
+
 /// The shapes of the network: one whole source of 32 or 64 channels read in place, wide rows, dilation past the edge.
 #[test]
 fn wide_rows_in_place() {
