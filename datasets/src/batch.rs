@@ -6,10 +6,20 @@ use crate::dataset::{Normalization, Sample};
 use crate::error::{Error, Result};
 use crate::loader::Position;
 
+/// What the images of a batch are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pixels {
+    /// Normalised numbers, f32: what training takes.
+    #[default]
+    Normalized,
+    /// Bytes as decoded, u8: what compiled models take.
+    Decoded,
+}
+
 /// What a training or evaluation step consumes.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// Normalised images, f32, dims `[N, 3, H, W]` with channels-last strides.
+    /// Images `[N, 3, H, W]` with channels-last strides: normalised, f32, or as decoded, u8 ([`Pixels`]).
     pub images: Tensor,
     /// Train ids, u8, dims `[N, H, W]`; 255 is ignored.
     pub labels: Tensor,
@@ -33,20 +43,28 @@ impl Batch {
     }
 
     /// A batch without samples, for images of this width and height.
-    pub(crate) fn empty((width, height): (usize, usize), position: Position) -> Result<Batch> {
+    pub(crate) fn empty(
+        (width, height): (usize, usize),
+        pixels: Pixels,
+        position: Position,
+    ) -> Result<Batch> {
         let failed = |e: tensor::Error| Error::Tensor(e.to_string());
-        let images = Tensor::zeros(&[0, 3, height, width], DType::F32).map_err(failed)?;
+        let dtype = match pixels {
+            Pixels::Normalized => DType::F32,
+            Pixels::Decoded => DType::U8,
+        };
+        let images = Tensor::zeros(&[0, 3, height, width], dtype).map_err(failed)?;
         let labels = Tensor::zeros(&[0, height, width], DType::U8).map_err(failed)?;
         Ok(Batch { images, labels, names: vec![], indices: vec![], position })
     }
 
-    /// Puts samples of one size together. Errors when they differ in size, naming two that do, or when there
+    /// Puts samples of one size together, normalised where that is said how, else as decoded. Errors when they differ in size, naming two that do, or when there
     /// are none.
     pub fn collate(
         samples: &[Sample],
         names: Vec<String>,
         indices: Vec<usize>,
-        normalization: &Normalization,
+        normalization: Option<&Normalization>,
         position: Position,
     ) -> Result<Batch> {
         let Some(first) = samples.first() else {
@@ -65,28 +83,31 @@ impl Batch {
                 }
             }
         }
-        let table = normalizer(normalization);
         let (n, (w, h)) = (samples.len(), size);
-        let mut images = Vec::with_capacity(n * h * w * 3);
-        let mut labels = Vec::with_capacity(n * h * w);
-        for sample in samples {
-            for p in sample.image.data().chunks_exact(3) {
-                images.extend([table[0][p[0] as usize], table[1][p[1] as usize], table[2][p[2] as usize]]);
+        let bytes = || samples.iter().map(|sample| sample.image.data());
+        let dims = [n, h, w, 3];
+        let images = match normalization {
+            None => Tensor::from_vec(bytes().collect::<Vec<_>>().concat(), &dims),
+            Some(normalization) => {
+                let table = normalizer(normalization);
+                let mut images = Vec::with_capacity(n * h * w * 3);
+                for &[r, g, b] in bytes().flat_map(|bytes| bytes.as_chunks::<3>().0) {
+                    images.extend([table[0][r as usize], table[1][g as usize], table[2][b as usize]]);
+                }
+                Tensor::from_vec(images, &dims)
             }
-            labels.extend_from_slice(sample.labels.data());
-        }
+        };
+        let images = images.and_then(|t| t.permute(&[0, 3, 1, 2]));
         let failed = |e: tensor::Error| Error::Tensor(e.to_string());
-        let images = Tensor::from_vec(images, &[n, h, w, 3]).and_then(|t| t.permute(&[0, 3, 1, 2]));
-        let labels = Tensor::from_vec(labels, &[n, h, w]).map_err(failed)?;
+        let labels: Vec<&[u8]> = samples.iter().map(|sample| sample.labels.data()).collect();
+        let labels = Tensor::from_vec(labels.concat(), &[n, h, w]).map_err(failed)?;
         Ok(Batch { images: images.map_err(failed)?, labels, names, indices, position })
     }
 }
 
-/// One normalised image as a tensor, f32 `[1, 3, H, W]` with channels-last strides.
-pub fn image_tensor(image: &crate::Image, normalization: &Normalization) -> Result<Tensor> {
-    let table = normalizer(normalization);
-    let values: Vec<f32> = image.data().iter().enumerate().map(|(i, &v)| table[i % 3][v as usize]).collect();
-    Tensor::from_vec(values, &[1, image.height(), image.width(), 3])
+/// One image as decoded as a tensor, u8 `[1, 3, H, W]` with channels-last strides.
+pub fn image_tensor(image: &crate::Image) -> Result<Tensor> {
+    Tensor::from_slice(image.data(), &[1, image.height(), image.width(), 3])
         .and_then(|t| t.permute(&[0, 3, 1, 2]))
         .map_err(|e| Error::Tensor(e.to_string()))
 }

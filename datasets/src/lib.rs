@@ -47,7 +47,7 @@ mod weights;
 mod write;
 
 pub use augment::{Augment, Geometry, Scale};
-pub use batch::{Batch, image_tensor};
+pub use batch::{Batch, Pixels, image_tensor};
 pub use cache::{CacheUse, Cached};
 pub use camvid::CamVid;
 pub use check::{Depth, Problems, check};

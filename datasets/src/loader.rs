@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::augment::{Augment, Geometry};
-use crate::batch::Batch;
+use crate::batch::{Batch, Pixels};
 use crate::dataset::{Dataset, Normalization, Sample};
 use crate::error::{Error, Result};
 use crate::jitter::Jitter;
@@ -65,6 +65,8 @@ pub struct LoaderOptions {
     pub augment: Augment,
     /// What images are normalised with; the dataset's own when `None`.
     pub normalization: Option<Normalization>,
+    /// Whether images are normalised.
+    pub pixels: Pixels,
 }
 
 impl Default for LoaderOptions {
@@ -80,6 +82,7 @@ impl Default for LoaderOptions {
             prefetch: 2,
             augment: Augment::default(),
             normalization: None,
+            pixels: Pixels::Normalized,
         }
     }
 }
@@ -238,7 +241,11 @@ impl Loader {
         let all = &order[start..(start + o.batch).min(order.len())];
         let indices = all[o.shard.part(all.len())].to_vec();
         if indices.is_empty() {
-            return Batch::empty(self.sample(position.epoch, all[0])?.sample.image.size(), position);
+            return Batch::empty(
+                self.sample(position.epoch, all[0])?.sample.image.size(),
+                o.pixels,
+                position,
+            );
         }
         let mut samples: Vec<Sample> = Vec::with_capacity(indices.len());
         for &index in &indices {
@@ -248,7 +255,8 @@ impl Loader {
             samples.push(self.sample(position.epoch, index)?.sample);
         }
         let names = indices.iter().map(|&i| self.dataset.name(i).to_owned()).collect();
-        Batch::collate(&samples, names, indices, &norm, position)
+        let norm = (o.pixels == Pixels::Normalized).then_some(&norm);
+        Batch::collate(&samples, names, indices, norm, position)
     }
 }
 

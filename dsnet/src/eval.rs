@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datasets::{Dataset, Loader, LoaderOptions, Normalization, Shard};
+use datasets::{Dataset, Loader, LoaderOptions, Normalization, Pixels, Shard};
 use nn::{Collective, collective::Solo};
 
 use crate::{
@@ -46,8 +46,8 @@ fn evaluate_part(
     ranks: &dyn Collective,
 ) -> Result<Confusion> {
     let shard = Shard { rank: ranks.rank(), world: ranks.world() };
-    let normalization = Some(normalization);
-    let options = LoaderOptions { batch: shard.world, shard, normalization, ..LoaderOptions::default() };
+    let options =
+        LoaderOptions { batch: shard.world, shard, pixels: Pixels::Decoded, ..LoaderOptions::default() };
     let loader = Loader::new(dataset.clone(), options)?;
     let mut confusion = Confusion::new(dataset.classes().len());
     for batch in loader.epoch(0)? {
@@ -62,7 +62,7 @@ fn evaluate_part(
         if batch.is_empty() {
             continue;
         }
-        let found: Vec<u8> = predictor.labels(&batch.images)?.to_vec()?;
+        let found: Vec<u8> = predictor.labels(&batch.images, &normalization)?.to_vec()?;
         let truth: Vec<u8> = batch.labels.to_vec()?;
         confusion.add(&truth, &found).map_err(|e| e.during(format!("scoring {}", batch.names[0])))?;
     }

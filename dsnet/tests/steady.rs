@@ -2,7 +2,7 @@
 //! can not serve is counted.
 
 use dsnet::{
-    compile::{Wanted, compile},
+    compile::{Given, Wanted, compile},
     device::Precision,
     model::{self, DsNet},
     train::{Learner, OptimizerKind},
@@ -24,7 +24,7 @@ fn nothing_is_allocated_once_warm() {
     let x = Tensor::random(normal, &[2, 3, 64, 96], DType::F32, Key::new(1, 2)).unwrap();
     let config = model::config("dsnet-0.5", 7).unwrap();
     let net = DsNet::new(&config, &Initializer::new(0)).unwrap();
-    let plan = compile(&net, x.dims(), Wanted::Logits, Precision::F32).unwrap();
+    let plan = compile(&net, x.dims(), Given::Numbers, Wanted::Logits, Precision::F32).unwrap();
     let first = memory_stats().system_allocations;
     assert_eq!(blocks(2, || drop(plan.run(&[&x]).unwrap())), 0, "compiled forward pass");
 

@@ -1,6 +1,6 @@
 //! A convolution with what follows it: in one call of cuDNN where it has that form, else by one kernel after it.
 
-use tensor::graph::{ConvKind, ConvStep, Residual, Tail, ValueId};
+use tensor::graph::{ConvKind, ConvStep, Residual, Tail, ValueId, look_up};
 use tensor::ops::{Conv2d, Window};
 use tensor::{DType, Format, Ops, Tensor};
 
@@ -24,6 +24,7 @@ pub(super) fn run(
             Tensor::cat(&parts.iter().collect::<Vec<_>>(), 1)?
         }
     };
+    let x = step.table.map_or(Ok(x.clone()), |table| look_up(&x, &get(table)?))?;
     let weight = get(step.weight)?;
     let bias = step.bias.map(&get).transpose()?;
     let after = After { bias, relu: step.relu, residual: None, relu_last: false };

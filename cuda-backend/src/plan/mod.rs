@@ -100,9 +100,11 @@ impl CudaPlan {
             };
             let outs: Outputs<Tensor> = match &node.step {
                 Step::Conv(step) => Outputs::from_iter([conv::run(&self.run(), step, get)?]),
-                step @ (Step::Op { .. } | Step::Pool(_) | Step::Collect(_)) => {
-                    interpret_step(step, None, get)?
-                }
+                step @ (Step::Op { .. }
+                | Step::Pool(_)
+                | Step::Collect(_)
+                | Step::Chain(_)
+                | Step::Lookup(_)) => interpret_step(step, None, get)?,
             };
             values.extend(node.outs.iter().copied().zip(outs));
             // Values give their memory back after their last use, and so take turns in it.

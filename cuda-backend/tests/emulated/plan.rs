@@ -1,7 +1,7 @@
 //! Graphs recorded and replayed, against the interpreter on the CPU.
 
 use tensor::graph::{Graph, interpret, passes};
-use tensor::ops::{BatchNormApply, Binary, Conv2d, Unary};
+use tensor::ops::{BatchNormApply, Binary, Cast, Conv2d, Unary};
 use tensor::{Backend, DType, Meta, Ops, Plan, Tensor};
 
 use crate::support::{assert_close, gpu, normal};
@@ -52,6 +52,33 @@ fn replays_tell_what_the_interpreter_tells() {
     let plan = gpu().plan(&fused).unwrap();
     runs_like_the_interpreter(&plain, &*plan);
     assert!(plan.memory().planned > 0);
+}
+
+#[test]
+fn bytes_are_looked_up_and_chains_are_run() {
+    let mut g = Graph::new();
+    let bytes = g.input(Meta::new(&[2, 3, 8, 10][..], DType::U8));
+    let x = g.push(Cast { dtype: DType::F32 }.into(), &[bytes], "").unwrap()[0];
+    let mean = g.constant(normal(&[3, 1, 1], DType::F32, 1));
+    let x = g.push(Binary::Mul.into(), &[x, mean], "").unwrap()[0];
+    let x = g.push(Unary::AddScalar(-0.5).into(), &[x], "").unwrap()[0];
+    let w = g.constant(normal(&[4, 3, 3, 3], DType::F32, 2));
+    let conv = Conv2d { padding: [1, 1], ..Conv2d::default() };
+    let y = g.push(conv.into(), &[x, w], "").unwrap()[0];
+    let y = g.push(Unary::Tanh.into(), &[y], "").unwrap()[0];
+    let y = g.push(Unary::Neg.into(), &[y], "").unwrap()[0];
+    g.outputs.push(y);
+    let x = normal(&[2, 3, 8, 10], DType::F32, 3).mul_scalar(50.0).unwrap().abs().unwrap();
+    let x = x.cast(DType::U8).unwrap();
+    let want = interpret(&g, &[&x]).unwrap();
+    passes::optimize(&mut g).unwrap();
+    let text = g.to_string();
+    assert!(text.contains("3x3(lookup(%0))") && text.contains("chain("), "{text}");
+    let plan = gpu().plan(&g).unwrap();
+    for run in ["first", "replayed"] {
+        let got = plan.run(&[&x]).unwrap();
+        assert_close(&got[0].to_device(&tensor::cpu::device()).unwrap(), &want[0], run);
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use datasets::{Augment, Batch, Dataset, Loader, LoaderOptions, Position, Scale, Shard, Split};
+use datasets::{Augment, Batch, Dataset, Loader, LoaderOptions, Pixels, Position, Scale, Shard, Split};
+use tensor::DType;
 
 use crate::support::{Numbered, scenes};
 
@@ -29,6 +30,23 @@ fn train(workers: usize) -> LoaderOptions {
 fn content(batch: &Batch) -> (Position, Vec<usize>, Vec<u32>, Vec<u8>) {
     let images = batch.images.to_vec::<f32>().unwrap().iter().map(|v| v.to_bits()).collect();
     (batch.position, batch.indices.clone(), images, batch.labels.to_vec::<u8>().unwrap())
+}
+
+#[test]
+fn decoded_batches_hold_the_bytes_that_others_normalise() {
+    let batch = |pixels| {
+        let options = LoaderOptions { batch: 2, pixels, ..Default::default() };
+        loader(scenes(Split::Val, 3), options).epoch(0).unwrap().next().unwrap().unwrap()
+    };
+    let (numbers, bytes) = (batch(Pixels::Normalized), batch(Pixels::Decoded));
+    assert_eq!((bytes.images.dtype(), bytes.images.dims()), (DType::U8, numbers.images.dims()));
+    let norm = scenes(Split::Val, 3).normalization();
+    let plane: usize = numbers.images.dims()[2..].iter().product();
+    let (numbers, bytes) = (numbers.images.to_vec::<f32>().unwrap(), bytes.images.to_vec::<u8>().unwrap());
+    for (i, (number, byte)) in numbers.into_iter().zip(bytes).enumerate() {
+        let c = i / plane % 3;
+        assert_eq!(number, (f32::from(byte) / 255.0 - norm.mean[c]) / norm.std[c]);
+    }
 }
 
 #[test]

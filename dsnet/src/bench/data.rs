@@ -188,7 +188,7 @@ fn stages(
         if waiting.len() == loader.options().batch || collated + waiting.len() == count {
             let (names, indices) = (vec![String::new(); waiting.len()], vec![0; waiting.len()]);
             let (batch, seconds) =
-                computed(|| Batch::collate(&waiting, names, indices, &norm, Position::default()));
+                computed(|| Batch::collate(&waiting, names, indices, Some(&norm), Position::default()));
             collate += seconds;
             let images = batch?.images;
             bench.size = (images.dims()[3], images.dims()[2]);

@@ -1,11 +1,20 @@
 //! Time of one forward pass (the paper's Section IV-F: inference alone, no loading, no drawing).
 
+use datasets::Normalization;
 use nn::{Ctx, Initializer, Module};
 use serde::Serialize;
 use tensor::{DType, Device, Ops, Tensor, ops::Distribution, rng::Key};
 
 use super::{Memory, Timing, measure, memory, reset_memory};
-use crate::{Result, compile, compile::Wanted, device::Precision, model, model::DsNet, summary, train::Size};
+use crate::{
+    Result, compile,
+    compile::{Given, Wanted},
+    device::Precision,
+    model,
+    model::DsNet,
+    summary,
+    train::Size,
+};
 
 /// The result of [`inference`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -42,28 +51,40 @@ pub struct Inference {
     pub memory: Memory,
 }
 
+/// What compiled models are given: pictures as a decoder leaves them.
+pub(super) const GIVEN: Given = Given::Pictures(Normalization::CITYSCAPES);
+
 /// How a forward pass is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// Compiled, telling this, computing in that.
+    /// Compiled, from pictures as decoded, telling this, computing in that.
     Plan(Wanted, Precision),
-    /// Operation by operation, as in training, computing in this; tells the logits.
+    /// Operation by operation on normalised images, as in training, computing in this; tells the logits.
     Eager(Precision),
 }
 
 impl Size {
     /// Both sides rounded up to what the network takes.
     pub(super) fn padded(self) -> Self {
-        let up = |n: usize| n.next_multiple_of(crate::infer::STRIDE);
+        let up = |n: usize| n.next_multiple_of(compile::STRIDE);
         Self { height: up(self.height), width: up(self.width) }
     }
 }
 
-/// A channels-last batch of noise.
+/// A channels-last batch of noise, as bytes.
+pub(super) fn pictures(batch: usize, size: Size) -> Result<Tensor> {
+    random(batch, size, Distribution::Uniform { low: 0.0, high: 256.0 }, DType::U8)
+}
+
+/// The same, as normalised images.
 pub(super) fn noise(batch: usize, size: Size) -> Result<Tensor> {
-    let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
+    random(batch, size, Distribution::Normal { mean: 0.0, std: 1.0 }, DType::F32)
+}
+
+fn random(batch: usize, size: Size, distribution: Distribution, dtype: DType) -> Result<Tensor> {
     let dims = [batch, size.height, size.width, 3];
-    Ok(Tensor::random(normal, &dims, DType::F32, Key::new(1, 1))?.permute(&[0, 3, 1, 2])?)
+    let noise = Tensor::random(distribution, &dims, DType::F32, Key::new(1, 1))?;
+    Ok(noise.cast(dtype)?.permute(&[0, 3, 1, 2])?)
 }
 
 /// Times `iters` forward passes of a freshly initialised model on `device` over noise, sides rounded up to multiples of 8.
@@ -84,11 +105,15 @@ pub fn inference(
     nn::to_device(&net, device)?;
     let padded = size.padded();
     let cost = summary::summarize(&net, padded.height, padded.width)?;
-    let images = noise(batch, padded)?.to_device(device)?;
+    let images = match way {
+        Way::Plan(..) => pictures(batch, padded)?,
+        Way::Eager(_) => noise(batch, padded)?,
+    };
+    let images = images.to_device(device)?;
     reset_memory(device)?;
     let timing = match way {
         Way::Plan(wanted, precision) => {
-            let plan = compile::compile(&net, images.dims(), wanted, precision)?;
+            let plan = compile::compile(&net, images.dims(), GIVEN, wanted, precision)?;
             let run = || {
                 plan.run(&[&images])?;
                 Ok(device.synchronize()?)

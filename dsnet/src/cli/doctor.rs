@@ -1,6 +1,7 @@
 //! `dsnet doctor`.
 
 use clap::Args;
+use tensor::cpu::conv::Bf16Engine;
 
 use super::print_json;
 use crate::{Result, bench::kilobytes, ui::bytes};
@@ -41,7 +42,7 @@ impl DoctorArgs {
         let (total, free) = (memory("MemTotal:"), memory("MemAvailable:"));
         let features = features();
         let isa = format!("{:?}", tensor::cpu::simd::Isa::current()).to_lowercase();
-        let halves = tensor::cpu::conv::Bf16Engine::current().to_string();
+        let halves = Bf16Engine::current().to_string();
         let cuda = cuda_backend::examine(&cuda_backend::Environment::current());
         if self.json {
             return print_json(&serde_json::json!({
@@ -50,6 +51,7 @@ impl DoctorArgs {
                 "threads": cores,
                 "kernels": isa,
                 "bf16_kernels": halves,
+                "bf16_passed_over": Bf16Engine::passed_over(),
                 "features": features.iter().map(|(n, has)| ((*n).to_owned(), *has)).collect::<std::collections::BTreeMap<_, _>>(),
                 "memory_bytes": total,
                 "available_bytes": free,
@@ -65,7 +67,8 @@ impl DoctorArgs {
         println!("dsnet {}", env!("CARGO_PKG_VERSION"));
         println!("processor  {name}, {cores} threads");
         println!("vectors    has {}; has not {}; kernels use {isa}", list(true), list(false));
-        println!("bf16       by {halves}");
+        let passed_over = Bf16Engine::passed_over().map_or(String::new(), |why| format!(" ({why})"));
+        println!("bf16       by {halves}{passed_over}");
         println!("memory     {}, {} available\n", size(total), size(free));
         println!("{cuda}");
         Ok(())

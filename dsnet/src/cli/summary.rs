@@ -1,14 +1,14 @@
 //! `dsnet summary`.
 
 use clap::Args;
+use datasets::Normalization;
 use nn::Initializer;
 
 use super::print_json;
 use crate::{
     Error, Result,
-    compile::{Wanted, optimized, trace},
+    compile::{Given, STRIDE, Wanted, optimized, trace},
     device::Precision,
-    infer::STRIDE,
     model::{self, DsNet},
     models,
     summary::summarize,
@@ -61,10 +61,11 @@ impl SummaryArgs {
         let net = DsNet::new(&model::config(&self.model, self.classes)?, &Initializer::new(0))?;
         if self.plan || self.dot {
             let dims = [1, 3, height, width];
-            let recorded = trace(&net, &dims, Wanted::Labels)?;
+            let given = Given::Pictures(Normalization::CITYSCAPES);
+            let recorded = trace(&net, &dims, given, Wanted::Labels)?;
             let (before, steps, naive) = (recorded.to_string(), recorded.nodes.len(), recorded.naive_bytes());
             let precision = if self.bf16 { Precision::Bf16 } else { Precision::F32 };
-            let graph = optimized(&net, &dims, Wanted::Labels, precision)?;
+            let graph = optimized(&net, &dims, given, Wanted::Labels, precision)?;
             if self.dot {
                 print!("{}", graph.dot());
                 return Ok(());

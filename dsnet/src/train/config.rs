@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use datasets::{Augment, LoaderOptions, Shard};
+use datasets::{Augment, LoaderOptions, Pixels, Shard};
 use tensor::rng::Key;
 
 use super::{
@@ -263,6 +263,7 @@ impl TrainConfig {
                 jitter: self.jitter as f32,
             },
             normalization: None,
+            pixels: Pixels::Normalized,
         }
     }
 

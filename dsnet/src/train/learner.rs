@@ -14,7 +14,7 @@ use tensor::{Device, Ops, Tensor, rng::Key};
 use super::{OptimizerKind, Phases, TrainConfig, guard};
 use crate::{
     Error, Result,
-    infer::STRIDE,
+    compile::STRIDE,
     model::{DsNetConfig, TrainableDsNet},
 };
 

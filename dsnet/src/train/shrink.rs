@@ -3,7 +3,7 @@
 use datasets::PatchGrid;
 
 use super::values::{Crop, PatchList, Size};
-use crate::{Error, Result, infer::STRIDE};
+use crate::{Error, Result, compile::STRIDE};
 
 /// By how much sizes in pixels are divided; 1 leaves them.
 pub(super) struct Shrink(pub usize);

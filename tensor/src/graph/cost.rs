@@ -15,6 +15,12 @@ impl Graph {
         let written: usize = outs.iter().map(Meta::bytes).sum();
         match &node.step {
             Step::Op { op, ins } => op.cost(&metas(ins), &outs),
+            Step::Chain(_) | Step::Lookup(_) => {
+                let read: usize = node.step.operands().iter().map(|&id| self.meta(id).bytes()).sum();
+                let each = if let Step::Chain(chain) = &node.step { chain.links.len() } else { 0 };
+                let flops = outs.first().map_or(0, |y| y.len() * each) as u64;
+                Cost { bytes: (read + written) as u64, flops, macs: 0 }
+            }
             Step::Collect(runs) => {
                 let read: usize = runs.iter().map(|run| self.run_bytes(run)).sum();
                 Cost { bytes: (read + written) as u64, ..Cost::default() }

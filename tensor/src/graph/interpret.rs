@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{ConvKind, ConvStep, Graph, Residual, Run, Step, ValueId};
+use super::{ChainStep, ConvKind, ConvStep, Graph, Link, LookupStep, Residual, Run, Step, ValueId};
 use crate::{
     DType, Error, Ops, Outputs, Result, Tensor, execute,
     ops::{Conv2d, Window},
@@ -43,11 +43,39 @@ pub fn interpret_step(
         }
         Step::Conv(step) => Outputs::from_iter([stored(conv(step, get)?)?]),
         Step::Pool(pool) => {
-            let (y, index) = collect(&pool.sources, get)?.max_pool2d(pool.window)?;
-            Outputs::from_iter([y, index])
+            let (y, index) = read(&pool.sources, pool.table, get)?.max_pool2d(pool.window)?;
+            Outputs::from_iter([stored(y)?, index])
         }
         Step::Collect(runs) => Outputs::from_iter([stored(collect(runs, get)?)?]),
+        Step::Chain(ChainStep { x, links }) => {
+            let mut y = get(*x)?;
+            for Link { op, ins } in links {
+                let operand = |id: &Option<ValueId>| id.map_or_else(|| Ok(y.clone()), &get);
+                let ins = ins.iter().map(operand).collect::<Result<Vec<_>>>()?;
+                y = execute(op, &ins.iter().collect::<Vec<_>>())?.swap_remove(0);
+            }
+            Outputs::from_iter([y])
+        }
+        Step::Lookup(LookupStep { x, table }) => {
+            Outputs::from_iter([stored(look_up(&get(*x)?, &get(*table)?)?)?])
+        }
     })
+}
+
+/// The numbers of `table` `[C, 256]` for bytes `[N, C, H, W]`.
+///
+/// # Errors
+/// Where they do not fit.
+pub fn look_up(bytes: &Tensor, table: &Tensor) -> Result<Tensor> {
+    let [n, c, h, w] = [bytes.dim(0)?, bytes.dim(1)?, bytes.dim(2)?, bytes.dim(3)?];
+    let index = bytes.permute(&[1, 0, 2, 3])?.reshape(&[c, n * h * w])?.cast(DType::I64)?;
+    table.gather(1, &index)?.reshape(&[c, n, h, w])?.permute(&[1, 0, 2, 3])
+}
+
+/// The channels of some runs, or what a table says of them.
+fn read(runs: &[Run], table: Option<ValueId>, get: impl Fn(ValueId) -> Result<Tensor>) -> Result<Tensor> {
+    let x = collect(runs, &get)?;
+    table.map_or(Ok(x.clone()), |table| look_up(&x, &get(table)?))
 }
 
 impl Graph {
@@ -84,7 +112,7 @@ fn collect(runs: &[Run], get: impl Fn(ValueId) -> Result<Tensor>) -> Result<Tens
 fn conv(step: &ConvStep, get: impl Fn(ValueId) -> Result<Tensor>) -> Result<Tensor> {
     let stored = get(step.weight)?.dtype();
     let get = |id| get(id).and_then(wide);
-    let x = collect(&step.sources, get)?;
+    let x = read(&step.sources, step.table, get)?;
     let bias = step.bias.map(get).transpose()?;
     let weight = get(step.weight)?;
     let mut y = match &step.kind {

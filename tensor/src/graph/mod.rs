@@ -16,8 +16,8 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use smallvec::SmallVec;
 
-pub use interpret::{interpret, interpret_step};
-pub use step::{ConvKind, ConvStep, PoolStep, Residual, Run, Step, Tail};
+pub use interpret::{interpret, interpret_step, look_up};
+pub use step::{ChainStep, ConvKind, ConvStep, Link, LookupStep, PoolStep, Residual, Run, Step, Tail};
 
 use crate::{Meta, Op, Result, Tensor};
 

@@ -24,6 +24,37 @@ pub enum Step {
     Pool(PoolStep),
     /// The channels of some runs, joined into one value.
     Collect(Vec<Run>),
+    /// Pointwise operations in one pass over memory.
+    Chain(ChainStep),
+    /// Numbers for bytes.
+    Lookup(LookupStep),
+}
+
+/// Pointwise operations one after the other on one value, whose dims and type they keep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChainStep {
+    /// What the first link takes.
+    pub x: ValueId,
+    /// The operations.
+    pub links: Vec<Link>,
+}
+
+/// One operation of a [`ChainStep`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    /// Which: a unary or binary one, or a batch normalisation.
+    pub op: Op,
+    /// Its operands; none stands for the result of the link before.
+    pub ins: SmallVec<[Option<ValueId>; 4]>,
+}
+
+/// A number for each byte of an image, by a table for each channel.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LookupStep {
+    /// Bytes `[N, C, H, W]`.
+    pub x: ValueId,
+    /// Numbers `[C, 256]`.
+    pub table: ValueId,
 }
 
 /// Some channels of a value `[N, C, H, W]`.
@@ -54,6 +85,8 @@ pub struct ConvStep {
     pub kind: ConvKind,
     /// Where its input channels lie, in the order of the weight. More than one run excludes groups.
     pub sources: Vec<Run>,
+    /// Where the source is one whole image of bytes: the numbers that they stand for, `[C, 256]`.
+    pub table: Option<ValueId>,
     /// Weight, as the operation wants it.
     pub weight: ValueId,
     /// One value per result channel.
@@ -100,6 +133,8 @@ pub enum Residual {
 pub struct PoolStep {
     /// Where the channels lie.
     pub sources: Vec<Run>,
+    /// Where the source is one whole image of bytes: the numbers that they stand for, `[C, 256]`, which rise with the byte.
+    pub table: Option<ValueId>,
     /// The window.
     pub window: Window,
 }
@@ -117,11 +152,22 @@ impl Step {
     pub(crate) fn for_each_operand(&mut self, mut f: impl FnMut(&mut ValueId)) {
         match self {
             Step::Op { ins, .. } => ins.iter_mut().for_each(f),
-            Step::Pool(PoolStep { sources, .. }) | Step::Collect(sources) => {
+            Step::Collect(sources) => sources.iter_mut().for_each(|run| f(&mut run.value)),
+            Step::Pool(PoolStep { sources, table, .. }) => {
                 sources.iter_mut().for_each(|run| f(&mut run.value));
+                table.iter_mut().for_each(f);
+            }
+            Step::Chain(chain) => {
+                f(&mut chain.x);
+                chain.links.iter_mut().flat_map(|link| &mut link.ins).flatten().for_each(f);
+            }
+            Step::Lookup(LookupStep { x, table }) => {
+                f(x);
+                f(table);
             }
             Step::Conv(conv) => {
                 conv.sources.iter_mut().for_each(|run| f(&mut run.value));
+                conv.table.iter_mut().for_each(&mut f);
                 f(&mut conv.weight);
                 conv.bias.iter_mut().for_each(&mut f);
                 if let Some(tail) = &mut conv.tail {
@@ -166,6 +212,7 @@ impl ConvStep {
         Self {
             kind,
             sources,
+            table: None,
             weight,
             bias,
             relu: false,

@@ -1,14 +1,17 @@
 //! Passes leave results as they are: text before and after of small graphs, and random graphs run by the interpreter and as a
 //! plan.
 
+mod bytes;
+mod pointwise;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     DType, Ops, cpu,
     ops::{
-        ArgReduce, BatchNormApply, Binary, Cast, Cat, ChannelShuffle, Conv2d, ConvTranspose2d, Distribution,
-        Extremum, Interleave, MaxPool2d, MaxUnpool2d, Slice, Span, Unary, Window,
+        ArgReduce, AvgPool2d, BatchNormApply, Binary, Cast, Cat, ChannelShuffle, Conv2d, ConvTranspose2d,
+        Distribution, Extremum, Interleave, MaxPool2d, MaxUnpool2d, Slice, Span, Unary, Window,
     },
     rng::Key,
 };
@@ -109,8 +112,12 @@ fn check(graph: &Graph) {
         .iter()
         .zip(100..)
         .map(|(&id, i)| {
-            let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
-            Tensor::random(normal, &graph.meta(id).dims, DType::F32, Key::new(3, i)).unwrap()
+            let Meta { dims, dtype } = graph.meta(id);
+            let (distribution, dtype_drawn) = match dtype {
+                DType::U8 => (Distribution::Uniform { low: 0.0, high: 256.0 }, DType::F32),
+                _ => (Distribution::Normal { mean: 0.0, std: 1.0 }, *dtype),
+            };
+            Tensor::random(distribution, dims, dtype_drawn, Key::new(3, i)).unwrap().cast(*dtype).unwrap()
         })
         .collect();
     let inputs: Vec<&Tensor> = inputs.iter().collect();
@@ -320,7 +327,7 @@ fn random_graph(draws: &[Draw]) -> Graph {
     for (what, first, second, n) in draws {
         let x = *first.get(&values);
         let [_, c, h, w] = b.graph.meta(x).dims[..] else { continue };
-        let y = match what % 12 {
+        let y = match what % 14 {
             0 | 1 => b.same(x, n % 9 + 1, 1),
             2 | 3 => b.same(x, n % 9 + 1, 3),
             4 => b.norm(x, n % 2 == 0),
@@ -332,7 +339,7 @@ fn random_graph(draws: &[Draw]) -> Graph {
                 let fits = |&&y: &&ValueId| b.graph.meta(y).dims[2..] == [h, w];
                 let others: Vec<ValueId> = values.iter().filter(fits).copied().collect();
                 let other = *second.get(&others);
-                if what % 12 == 8 && c + b.channels(other) <= 24 {
+                if what % 14 == 8 && c + b.channels(other) <= 24 {
                     b.push(Cat { axis: 1 }, &[x, other])
                 } else if b.channels(other) == c && c <= 8 && n % 3 == 0 {
                     b.push(Interleave, &[x, other])
@@ -355,6 +362,13 @@ fn random_graph(draws: &[Draw]) -> Graph {
             11 if c % 2 == 0 => {
                 b.conv(x, c, 3, Conv2d { padding: [1, 1], groups: 1 + n % 2, ..Conv2d::default() })
             }
+            12 => {
+                let dims = [[1, c, 1, 1], [1, c, h, w], [1, 1, 1, 1]][n % 3];
+                let other = if n % 2 == 0 { b.random(&dims) } else { x };
+                let op = [Binary::Sub, Binary::Prelu, Binary::Mul, Binary::Maximum][n % 4];
+                b.push(op, &if n % 5 == 0 { [other, x] } else { [x, other] })
+            }
+            13 => b.push([Unary::Tanh, Unary::Neg, Unary::Clamp(-1.0, 2.0)][n % 3], &[x]),
             _ => b.push(Unary::Sigmoid, &[x]),
         };
         values.push(y);

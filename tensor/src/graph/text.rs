@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ConvKind, ConvStep, Graph, Node, Residual, Run, Step, ValueId};
+use super::{ChainStep, ConvKind, ConvStep, Graph, Link, LookupStep, Node, Residual, Run, Step, ValueId};
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,7 +40,17 @@ impl fmt::Display for Text<'_> {
             }
             Step::Pool(pool) => {
                 let [kh, kw] = pool.window.kernel;
-                write!(f, "max_pool2d {kh}x{kw}({})", runs(graph, &pool.sources))
+                write!(f, "max_pool2d {kh}x{kw}({})", read(graph, &pool.sources, pool.table))
+            }
+            Step::Lookup(LookupStep { x, table }) => write!(f, "lookup({x}, {})", operand(*table)),
+            Step::Chain(ChainStep { x, links }) => {
+                write!(f, "chain({x}")?;
+                for Link { op, ins } in links {
+                    let ins: Vec<String> =
+                        ins.iter().map(|id| id.map_or_else(|| "_".into(), operand)).collect();
+                    write!(f, ", {}({})", op.name(), ins.join(", "))?;
+                }
+                write!(f, ")")
             }
             Step::Collect(sources) => write!(f, "collect({})", runs(graph, sources)),
             Step::Conv(conv) => conv_text(f, graph, conv, operand),
@@ -59,7 +69,7 @@ fn conv_text(
         ConvKind::Plain(conv) => ("conv2d", conv),
         ConvKind::Transposed(conv) => ("conv_transpose2d", &conv.conv),
     };
-    write!(f, "{name} {}x{}({})", weight.dims[2], weight.dims[3], runs(graph, &conv.sources))?;
+    write!(f, "{name} {}x{}({})", weight.dims[2], weight.dims[3], read(graph, &conv.sources, conv.table))?;
     if shape.stride != [1, 1] {
         write!(f, " stride {}x{}", shape.stride[0], shape.stride[1])?;
     }
@@ -87,6 +97,12 @@ fn conv_text(
     }
     mark(f, conv.relu_last, ", relu")?;
     mark(f, conv.labels, ", argmax")
+}
+
+/// Runs of channels, or what a table says of them.
+fn read(graph: &Graph, sources: &[Run], table: Option<ValueId>) -> String {
+    let runs = runs(graph, sources);
+    if table.is_some() { format!("lookup({runs})") } else { runs }
 }
 
 /// Runs of channels; a value that is read as a whole by its name alone.

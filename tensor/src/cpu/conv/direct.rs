@@ -16,9 +16,10 @@ use super::pack::PackLayout;
 use super::{Shared, Source};
 use crate::cpu::dispatch::vectorized;
 use crate::cpu::math::select;
+use crate::cpu::plan::look_up;
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::{Block, Heights, Kernels, Part, TileFn};
-use crate::cpu::simd::{MAX_MR, Scalar, Tap, Tile};
+use crate::cpu::simd::{LINE, MAX_MR, Scalar, Tap, Tile, prefetch};
 use rayon::prelude::*;
 use smallvec::SmallVec;
 
@@ -45,6 +46,8 @@ pub(crate) struct Job<'a, T: Scalar> {
     pub batch: usize,
     /// Where the input channels lie, in order; one source where there are groups.
     pub sources: &'a [Source<'a, T>],
+    /// Where the image is one of bytes: those, and the numbers that they stand for. The only source then has no data.
+    pub bytes: Option<Bytes<'a, T>>,
     /// Height and width of the input.
     pub source: [usize; 2],
     pub sink: Plane,
@@ -58,11 +61,34 @@ pub(crate) struct Job<'a, T: Scalar> {
     pub after: After<'a, T>,
 }
 
+/// An image of bytes, with a table `[C, 256]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bytes<'a, T> {
+    pub data: &'a [u8],
+    pub table: &'a [T],
+}
+
+/// What a task reads: the sources, from line `first` (counted through all images) on.
+#[derive(Clone, Copy)]
+struct View<'a, T> {
+    sources: &'a [Source<'a, T>],
+    first: usize,
+}
+
+impl<'a, T> View<'a, T> {
+    /// Line `line` of a source, which has `w` pixels, from its first channel on.
+    fn line(&self, source: &Source<'a, T>, line: usize, w: usize) -> &'a [T] {
+        let len = w * source.pitch;
+        &source.data[(line - self.first) * len..][..len]
+    }
+}
+
 type Taps<T> = SmallVec<[Tap<T>; 16]>;
 type Tiles<T> = SmallVec<[Part<TileFn<T>>; UNIT_PIXELS / 2]>;
 
 /// Output pixels `from..to` of one row and phase.
-struct Stretch<'a> {
+struct Stretch<'a, T> {
+    view: View<'a, T>,
     /// The input rows that are summed: index of the filter row, and the row counted through all images.
     lines: &'a [(usize, usize)],
     columns: &'a AxisPhase,
@@ -84,10 +110,16 @@ pub(super) struct Target<T> {
 impl<T: Scalar> Job<'_, T> {
     /// Runs the job into `y`, NHWC of the sink's size (empty if it makes labels).
     pub fn run(&self, y: &mut [T]) {
+        let (lines, width) = (self.batch * self.source[0], self.source[1]);
         for source in self.sources {
-            assert_eq!(source.data.len(), self.batch * self.source[0] * self.source[1] * source.pitch);
+            let held = self.bytes.map_or(source.data.len(), |bytes| bytes.data.len());
+            assert_eq!(held, lines * width * source.pitch);
             assert!(source.start + source.len <= source.pitch);
         }
+        assert!(
+            self.bytes
+                .is_none_or(|b| self.sources.len() == 1 && b.table.len() == 256 * self.sources[0].pitch)
+        );
         assert!(self.sources.len() == 1 || self.layout.groups == 1 && !self.depthwise);
         let pixels = self.batch * self.sink.h * self.sink.w;
         match &self.after {
@@ -107,12 +139,27 @@ impl<T: Scalar> Job<'_, T> {
         let tasks = units.div_ceil(per_task);
         let y = Shared(y.as_mut_ptr());
         let task = |task: usize| {
-            with_scratch(self.border_len() + self.strip_len() + self.residual_len(), |scratch| {
-                for unit in units * task / tasks..units * (task + 1) / tasks {
+            let units = units * task / tasks..units * (task + 1) / tasks;
+            let run = |view: View<'_, T>, scratch: &mut [T]| {
+                for unit in units.clone() {
                     let (line, piece) = (unit / pieces, unit % pieces);
                     let (from, to) = (columns * piece / pieces, columns * (piece + 1) / pieces);
-                    self.unit(y, line / rows, line % rows, (from, to), scratch);
+                    self.unit(view, y, line / rows, line % rows, (from, to), scratch);
                 }
+            };
+            let scratch = self.border_len() + self.strip_len() + self.residual_len();
+            let Some(bytes) = self.bytes else {
+                return with_scratch(scratch, |scratch| {
+                    run(View { sources: self.sources, first: 0 }, scratch)
+                });
+            };
+            let (from, to) = self.lines_of(units.start / pieces, (units.end - 1) / pieces, rows);
+            let line = width * self.sources[0].pitch;
+            with_scratch(scratch + (to - from) * line, |scratch| {
+                let (numbers, scratch) = scratch.split_at_mut((to - from) * line);
+                look_up(&bytes.data[from * line..to * line], bytes.table, numbers, |number| number);
+                let source = [Source { data: numbers, ..self.sources[0] }];
+                run(View { sources: &source, first: from }, scratch);
             });
         };
         if tasks == 1 {
@@ -126,6 +173,20 @@ impl<T: Scalar> Job<'_, T> {
         let taps = |phases: &[AxisPhase]| phases.iter().map(|p| p.len * p.taps.len()).sum::<usize>();
         let macs = taps(&self.rows) * taps(&self.columns) * self.layout.depth * self.layout.channels;
         2 * self.batch * self.layout.groups * macs
+    }
+
+    /// The lines (counted through all images) that rows `first` to `last` (both counted through all images) read.
+    fn lines_of(&self, first: usize, last: usize, rows: usize) -> (usize, usize) {
+        let (mut from, mut to) = (usize::MAX, 0);
+        for row in first..=last {
+            for phase in self.rows.iter().filter(|phase| row % rows < phase.len) {
+                for tap in phase.taps.iter().filter(|tap| (tap.from..tap.to).contains(&(row % rows))) {
+                    let at = row / rows * self.source[0] + tap.line(phase, row % rows);
+                    (from, to) = (from.min(at), to.max(at + 1));
+                }
+            }
+        }
+        (from.min(to), to)
     }
 
     /// Channels copied where a tap leaves the image.
@@ -168,29 +229,35 @@ impl<T: Scalar> Job<'_, T> {
     }
 
     /// One piece of one row, in every phase.
-    fn unit(&self, y: Shared<T>, image: usize, row: usize, (from, to): (usize, usize), scratch: &mut [T]) {
+    fn unit(
+        &self,
+        view: View<'_, T>,
+        y: Shared<T>,
+        image: usize,
+        row: usize,
+        (from, to): (usize, usize),
+        scratch: &mut [T],
+    ) {
         for rows in self.rows.iter().filter(|p| row < p.len) {
             let lines: SmallVec<[(usize, usize); 8]> = rows
                 .taps
                 .iter()
                 .filter(|t| (t.from..t.to).contains(&row))
-                .map(|t| {
-                    let at = ((row * rows.source_step) as isize + t.offset) as usize;
-                    (t.index, image * self.source[0] + at)
-                })
+                .map(|t| (t.index, image * self.source[0] + t.line(rows, row)))
                 .collect();
             for columns in &self.columns {
                 let (from, to) = (from.min(columns.len), to.min(columns.len));
                 if from < to {
                     let row = rows.start + row * rows.step;
-                    self.stretch(y, &Stretch { lines: &lines, columns, from, to, image, row }, scratch);
+                    let s = Stretch { view, lines: &lines, columns, from, to, image, row };
+                    self.stretch(y, &s, scratch);
                 }
             }
         }
     }
 
     /// All stages on some pixels.
-    fn stretch(&self, y: Shared<T>, s: &Stretch<'_>, scratch: &mut [T]) {
+    fn stretch(&self, y: Shared<T>, s: &Stretch<'_, T>, scratch: &mut [T]) {
         let (borders, rest) = scratch.split_at_mut(self.border_len());
         let (strip, residual) = rest.split_at_mut(self.strip_len());
         let first = (s.image * self.sink.h + s.row) * self.sink.w + s.columns.start;
@@ -223,7 +290,7 @@ impl<T: Scalar> Job<'_, T> {
     }
 
     /// What is to be added to the pixels of a stretch.
-    fn residual(&self, s: &Stretch<'_>, scratch: &mut [T], first: usize) -> Option<Target<T>> {
+    fn residual(&self, s: &Stretch<'_, T>, scratch: &mut [T], first: usize) -> Option<Target<T>> {
         let channels = self.last_channels();
         match self.last_epilogue().residual? {
             Residual::Image(image) => {
@@ -243,10 +310,12 @@ impl<T: Scalar> Job<'_, T> {
     }
 
     /// The convolution itself.
-    fn tiles(&self, s: &Stretch<'_>, target: Target<T>, added: Option<Target<T>>, borders: &mut [T]) {
+    fn tiles(&self, s: &Stretch<'_, T>, target: Target<T>, added: Option<Target<T>>, borders: &mut [T]) {
         let layout = self.layout;
         let interior = s.columns.interior();
         let inside = self.inside_taps(s);
+        // Pixels of short runs lie too far apart for the processor to see where the next ones are.
+        let scattered = s.view.sources.len() > 1;
         let mut blocks = &layout.blocks[..];
         while let Some(head) = blocks.first() {
             // Blocks of the same width share the tiling.
@@ -260,63 +329,65 @@ impl<T: Scalar> Job<'_, T> {
             let right = tiles.iter().rev().take_while(|t| t.start + t.len > interior.1).count();
             let right = (tiles.len() - right).max(left);
             for group in 0..layout.groups {
-                let call =
-                    |block: &Block, taps: &[Tap<T>], channel, shifted: bool, tiles: &[Part<TileFn<T>>]| {
-                        let out = group * layout.channels + block.start;
-                        let channel = if self.depthwise { channel + block.start } else { channel };
-                        let w = &self.packed[layout.block_start(group, block)..];
-                        let mut tile = Tile {
-                            taps,
-                            shift: 0,
-                            channel: channel as isize,
-                            w: w.as_ptr(),
-                            y: std::ptr::null_mut(),
-                            y_step: target.step as isize,
-                            last: block.last,
-                            bias: self.epilogue.bias.map_or(std::ptr::null(), |b| b[out..].as_ptr()),
-                            residual: std::ptr::null(),
-                            residual_step: added.map_or(0, |a| a.step as isize),
-                            relu: self.epilogue.relu,
-                            relu_last: self.epilogue.relu_last,
-                            accumulate: false,
-                        };
-                        for part in tiles {
-                            tile.shift = if shifted { part.start as isize } else { 0 };
-                            // SAFETY: the pixels and channels are inside the sink, whose size `run` checked, or inside scratch
-                            // of a stretch; the taps point into the sources (or scratch) for each of them; the outputs of
-                            // different tiles are disjoint; the table's instruction set was chosen as available.
-                            unsafe {
-                                tile.y = target.pixel(part.start).add(out);
-                                if let Some(added) = added {
-                                    tile.residual = added.pixel(part.start).add(out);
-                                }
-                                (part.run)(&tile);
-                            }
-                        }
+                let call = |block: &Block,
+                            taps: &[Tap<T>],
+                            channel,
+                            shifted: bool,
+                            ahead: bool,
+                            tiles: &[Part<TileFn<T>>]| {
+                    let out = group * layout.channels + block.start;
+                    let channel = if self.depthwise { channel + block.start } else { channel };
+                    let w = &self.packed[layout.block_start(group, block)..];
+                    let mut tile = Tile {
+                        taps,
+                        shift: 0,
+                        channel: channel as isize,
+                        w: w.as_ptr(),
+                        y: std::ptr::null_mut(),
+                        y_step: target.step as isize,
+                        last: block.last,
+                        bias: self.epilogue.bias.map_or(std::ptr::null(), |b| b[out..].as_ptr()),
+                        residual: std::ptr::null(),
+                        residual_step: added.map_or(0, |a| a.step as isize),
+                        relu: self.epilogue.relu,
+                        relu_last: self.epilogue.relu_last,
+                        accumulate: false,
                     };
+                    for part in tiles {
+                        if ahead {
+                            fetch(taps, part.start + part.len, part.len);
+                        }
+                        tile.shift = if shifted { part.start as isize } else { 0 };
+                        // SAFETY: the pixels and channels are inside the sink, whose size `run` checked, or inside scratch
+                        // of a stretch; the taps point into the sources (or scratch) for each of them; the outputs of
+                        // different tiles are disjoint; the table's instruction set was chosen as available.
+                        unsafe {
+                            tile.y = target.pixel(part.start).add(out);
+                            if let Some(added) = added {
+                                tile.residual = added.pixel(part.start).add(out);
+                            }
+                            (part.run)(&tile);
+                        }
+                    }
+                };
                 let first_channel = if self.depthwise { 0 } else { group * layout.depth };
                 for part in tiles[..left].iter().chain(&tiles[right..]) {
                     // These taps have the tile's position in them already.
                     let taps = self.border_taps(s, (part.start, part.len), first_channel, borders);
                     for block in run {
-                        call(block, &taps, 0, false, std::slice::from_ref(part));
+                        call(block, &taps, 0, false, false, std::slice::from_ref(part));
                     }
                 }
-                for block in run {
-                    call(block, &inside, first_channel, true, &tiles[left..right]);
+                for (i, block) in run.iter().enumerate() {
+                    let ahead = i == 0 && scattered;
+                    call(block, &inside, first_channel, true, ahead, &tiles[left..right]);
                 }
             }
         }
     }
 
-    /// Row `line` (counted through all images) of a source, from its first channel on.
-    fn line<'s>(&self, source: &Source<'s, T>, line: usize) -> &'s [T] {
-        let len = self.source[1] * source.pitch;
-        &source.data[line * len..][..len]
-    }
-
     /// Taps of the tiles that lie inside the image for every tap: the same list, shifted.
-    fn inside_taps(&self, s: &Stretch<'_>) -> Taps<T> {
+    fn inside_taps(&self, s: &Stretch<'_, T>) -> Taps<T> {
         let depth = self.layout.depth;
         let mut taps = Taps::new();
         // Neighbouring taps over whole pixels are one long tap.
@@ -327,9 +398,9 @@ impl<T: Scalar> Job<'_, T> {
         for &(ky, line) in s.lines {
             for tap in s.columns.taps.iter().take(if merged { 1 } else { usize::MAX }) {
                 let mut w = (ky * self.kernel_w + tap.index) * depth;
-                for source in self.sources {
+                for source in s.view.sources {
                     let pitch = source.pitch as isize;
-                    let from = self.line(source, line).as_ptr();
+                    let from = s.view.line(source, line, self.source[1]).as_ptr();
                     taps.push(Tap {
                         x: from.wrapping_offset(tap.offset * pitch + source.start as isize),
                         w,
@@ -346,7 +417,7 @@ impl<T: Scalar> Job<'_, T> {
     /// Taps of a tile at the image's edge: those outside are left out, those partly outside read a copy with zeros.
     fn border_taps(
         &self,
-        s: &Stretch<'_>,
+        s: &Stretch<'_, T>,
         (start, len): (usize, usize),
         first_channel: usize,
         scratch: &mut [T],
@@ -357,8 +428,8 @@ impl<T: Scalar> Job<'_, T> {
         for &(ky, line) in s.lines {
             for tap in columns.taps.iter().filter(|t| t.from < start + len && t.to > start && t.from < t.to) {
                 let mut w = (ky * self.kernel_w + tap.index) * self.layout.depth;
-                for source in self.sources {
-                    let line = self.line(source, line);
+                for source in s.view.sources {
+                    let line = s.view.line(source, line, self.source[1]);
                     let channels = source.len.min(copied);
                     let at = |i: usize| {
                         ((i * columns.source_step) as isize + tap.offset) as usize * source.pitch
@@ -436,6 +507,17 @@ impl<T> Target<T> {
     pub(super) unsafe fn pixel(&self, i: usize) -> *mut T {
         // SAFETY: as promised by the caller; the sum is formed before the pointer moves.
         unsafe { self.base.0.offset(self.start + (i * self.step) as isize) }
+    }
+}
+
+/// Asks for what `taps` read of some pixels to be brought into the first-level cache.
+fn fetch<T>(taps: &[Tap<T>], start: usize, len: usize) {
+    for tap in taps {
+        let lines = (tap.len * size_of::<T>()).div_ceil(LINE);
+        for pixel in start..start + len {
+            let first = tap.x.wrapping_offset(pixel as isize * tap.step);
+            (0..lines).for_each(|line| prefetch(first.wrapping_byte_add(line * LINE)));
+        }
     }
 }
 

@@ -192,6 +192,13 @@ pub(crate) struct AxisTap {
     pub to: usize,
 }
 
+impl AxisTap {
+    /// The input position for output position `i` of the phase, one of `from..to`.
+    pub(crate) fn line(&self, phase: &AxisPhase, i: usize) -> usize {
+        ((i * phase.source_step) as isize + self.offset) as usize
+    }
+}
+
 impl AxisPhase {
     fn new(
         start: usize,

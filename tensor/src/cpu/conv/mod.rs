@@ -16,8 +16,10 @@ mod weight_gradient;
 mod winograd;
 
 pub use bf16::Engine as Bf16Engine;
+pub(crate) use direct::Bytes;
 pub(crate) use epilogue::{After, Pointwise};
 pub use epilogue::{Epilogue, Residual};
+pub(crate) use fold::Fold;
 pub use geometry::ConvGeometry;
 pub use pack::{Direction, PackedWeights};
 pub use weight_gradient::weight_gradient;
@@ -26,9 +28,8 @@ pub(crate) use weight_gradient::weight_gradient_of;
 use super::simd::buffer::with_scratch;
 use super::simd::{Isa, Scalar};
 use direct::{Job, Plane};
-use fold::Fold;
 use pack::PackLayout;
-use winograd::Form;
+use winograd::{Part, PartJob};
 
 /// Some channels of an NHWC image.
 #[derive(Clone, Copy, Debug)]
@@ -149,11 +150,12 @@ pub(crate) fn once<T: Scalar>(
             f(&layout, packed);
         });
     };
-    if let Some(form) = Form::best::<T>(geometry) {
-        with_scratch(form.transformed_len(weights.len()), |u| {
-            form.transform(direction, weights, u);
-            pack(&form.packing(geometry), u, &mut |layout, packed| {
-                run_winograd(form, geometry, layout, packed, isa, from, epilogue, After::Store, to);
+    if let Some([part]) = winograd::best::<T>(geometry, true).as_deref() {
+        with_scratch(part.form.transformed_len(weights.len()), |u| {
+            part.form.transform(direction, weights, u);
+            pack(&part.form.packing(geometry), u, &mut |layout, packed| {
+                let parts = [PartJob { part, layout, packed }];
+                run_winograd(&parts, geometry, isa, from, epilogue, After::Store, to);
             });
         });
     } else if let Some(fold) = Fold::of(geometry, direction).filter(|_| !epilogue.unpools()) {
@@ -162,12 +164,12 @@ pub(crate) fn once<T: Scalar>(
         with_scratch(weights.len(), |folded| {
             fold.weights(weights, folded);
             pack(&fold.geometry, folded, &mut |layout, packed| {
-                run(&fold.geometry, fold.by, layout, packed, isa, &[from], epilogue, After::Store, to);
+                run(&fold.geometry, fold.by, layout, packed, isa, &[from], None, epilogue, After::Store, to);
             });
         });
     } else {
         pack(geometry, weights, &mut |layout, packed| {
-            run(geometry, 1, layout, packed, isa, &[from], epilogue, After::Store, to);
+            run(geometry, 1, layout, packed, isa, &[from], None, epilogue, After::Store, to);
         });
     }
 }
@@ -190,7 +192,23 @@ pub(crate) fn run_packed<T: Scalar>(
     after: After<'_, T>,
     to: &mut [T],
 ) {
-    run(geometry, 1, &weights.layout, &weights.data, weights.isa, sources, epilogue, after, to);
+    run(geometry, 1, &weights.layout, &weights.data, weights.isa, sources, None, epilogue, after, to);
+}
+
+/// [`run_packed`] on an image of bytes and the numbers that they stand for, weights packed for the forward direction.
+///
+/// # Panics
+/// As [`run_packed`].
+pub(crate) fn run_bytes<T: Scalar>(
+    geometry: &ConvGeometry,
+    bytes: Bytes<'_, T>,
+    weights: &PackedWeights<T>,
+    epilogue: Epilogue<'_, T>,
+    after: After<'_, T>,
+    to: &mut [T],
+) {
+    let source = [whole(&[], geometry.c_in)];
+    run(geometry, 1, &weights.layout, &weights.data, weights.isa, &source, Some(bytes), epilogue, after, to);
 }
 
 /// Weights prepared for the fastest way to do one convolution with them many times.
@@ -199,8 +217,8 @@ pub(crate) enum Prepared<T: Scalar> {
     Direct(PackedWeights<T>),
     /// The direct sum over several pixels of the result at once.
     Folded(Fold, PackedWeights<T>),
-    /// Winograd's tiles.
-    Winograd(Form, PackedWeights<T>),
+    /// Winograd's tiles, with weights for each of their forms.
+    Winograd(Vec<(Part, PackedWeights<T>)>),
 }
 
 impl<T: Scalar> Prepared<T> {
@@ -214,8 +232,8 @@ impl<T: Scalar> Prepared<T> {
         last: bool,
     ) -> Self {
         assert_eq!(weights.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
-        if let Some(form) = Form::best::<T>(geometry).filter(|_| alone) {
-            return Self::winograd(form, geometry, direction, weights);
+        if let Some(parts) = winograd::best::<T>(geometry, false).filter(|_| alone) {
+            return Self::winograd(parts, geometry, direction, weights);
         }
         if let Some(fold) = Fold::of(geometry, direction).filter(|_| last) {
             let mut folded = vec![T::zero(); weights.len()];
@@ -240,50 +258,49 @@ impl<T: Scalar> Prepared<T> {
                 let bias = epilogue.bias.map(|bias| fold.repeat(bias));
                 let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
                 let PackedWeights { layout, data, isa } = weights;
-                run(&fold.geometry, fold.by, layout, data, *isa, sources, epilogue, after, to);
+                run(&fold.geometry, fold.by, layout, data, *isa, sources, None, epilogue, after, to);
             }
-            Self::Winograd(form, weights) => {
-                let [source] = *sources else { unreachable!("prepared for one source") };
-                run_winograd(
-                    *form,
-                    geometry,
-                    &weights.layout,
-                    &weights.data,
-                    weights.isa,
-                    source,
-                    epilogue,
-                    after,
-                    to,
-                );
+            Self::Winograd(parts) => {
+                let ([source], [(_, first), ..]) = (sources, &parts[..]) else {
+                    unreachable!("prepared for one source, and at least one tile")
+                };
+                let jobs: Vec<PartJob<'_, T>> = parts
+                    .iter()
+                    .map(|(part, weights)| PartJob { part, layout: &weights.layout, packed: &weights.data })
+                    .collect();
+                run_winograd(&jobs, geometry, first.isa, *source, epilogue, after, to);
             }
         }
     }
 
     /// For Winograd's tiles, whether they pay or not.
-    fn winograd(form: Form, geometry: &ConvGeometry, direction: Direction, weights: &[T]) -> Self {
-        let mut u = vec![T::zero(); form.transformed_len(weights.len())];
-        form.transform(direction, weights, &mut u);
-        Self::Winograd(form, PackedWeights::new(&form.packing(geometry), direction, &u))
+    fn winograd(parts: Vec<Part>, geometry: &ConvGeometry, direction: Direction, weights: &[T]) -> Self {
+        let pack = |part: Part| {
+            let form = part.form;
+            let mut u = vec![T::zero(); form.transformed_len(weights.len())];
+            form.transform(direction, weights, &mut u);
+            (part, PackedWeights::new(&form.packing(geometry), direction, &u))
+        };
+        Self::Winograd(parts.into_iter().map(pack).collect())
     }
 }
 
 fn run_winograd<T: Scalar>(
-    form: Form,
+    parts: &[PartJob<'_, T>],
     geometry: &ConvGeometry,
-    layout: &PackLayout,
-    packed: &[T],
     isa: Isa,
     source: Source<'_, T>,
     epilogue: Epilogue<'_, T>,
     after: After<'_, T>,
     to: &mut [T],
 ) {
+    let kernels = T::kernels(isa);
+    let Some(transforms) = &kernels.winograd else { unreachable!("chosen where there are transforms") };
     let job = winograd::WinogradJob {
-        kernels: T::kernels(isa),
-        layout,
-        packed,
+        kernels,
+        transforms,
+        parts,
         batch: geometry.batch,
-        form,
         dilation: geometry.dilation[0],
         source,
         size: [geometry.out_h, geometry.out_w],
@@ -301,6 +318,7 @@ fn run<T: Scalar>(
     packed: &[T],
     isa: Isa,
     sources: &[Source<'_, T>],
+    bytes: Option<Bytes<'_, T>>,
     epilogue: Epilogue<'_, T>,
     after: After<'_, T>,
     to: &mut [T],
@@ -329,6 +347,7 @@ fn run<T: Scalar>(
         depthwise: geometry.is_depthwise(),
         batch: geometry.batch,
         sources,
+        bytes,
         source: [source.h, source.w],
         sink,
         rows: axis(0),
@@ -338,7 +357,7 @@ fn run<T: Scalar>(
         epilogue,
         after,
     };
-    if is_pointwise(geometry) && !epilogue.unpools() {
+    if is_pointwise(geometry) && !epilogue.unpools() && bytes.is_none() {
         // Rows do not matter: one long row lets tiles and tasks be cut anywhere.
         let pixels = geometry.batch * geometry.in_h * geometry.in_w;
         let flat = ConvGeometry { batch: 1, in_h: 1, in_w: pixels, out_h: 1, out_w: pixels, ..*geometry };

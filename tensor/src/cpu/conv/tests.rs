@@ -285,15 +285,26 @@ fn check_winograd(g: &ConvGeometry, tail: usize, extras: Extras, unpooled: bool)
             };
             let wanted = run(Prepared::Direct(PackedWeights::new(g, Direction::Forward, &w)));
             let size = wanted.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-            for form in [Form::Two, Form::Four] {
-                let found = run(Prepared::winograd(form, g, Direction::Forward, &w));
+            let sides = (2..5).flat_map(|m| (2..5).map(move |n| [m, n]));
+            let tilings = sides.map(|sides| winograd::even(g, sides)).chain([winograd::mixed(g)]);
+            for parts in tilings {
+                let forms: Vec<_> = parts.iter().map(|part| part.form.sides).collect();
+                let found = run(Prepared::winograd(parts, g, Direction::Forward, &w));
                 for (i, (f, w)) in found.iter().zip(&wanted).enumerate() {
                     let near = (f - w).abs() <= 2e-5 * size;
-                    assert!(near, "{isa} {form:?} {g:?}: element {i} is {f}, should be {w}");
+                    assert!(near, "{isa} {forms:?} {g:?}: element {i} is {f}, should be {w}");
                 }
             }
         });
     }
+}
+
+/// As [`small_ones_match_plain_loops`].
+#[test]
+fn small_tiles_match_the_direct_sum() {
+    let g = ConvGeometry::new(1, [5, 7], 16, 16, [3, 3]).with_dilation([2, 2]);
+    let g = ConvGeometry { padding: [2, 2], out_h: 5, out_w: 7, ..g };
+    check_winograd(&g, 3, (true, true, true, true), false);
 }
 
 proptest! {
@@ -312,17 +323,6 @@ proptest! {
         let g = ConvGeometry::new(batch, [h, w], 16 * c, 16 * k, [3, 3]).with_dilation([d, d]);
         check_winograd(&ConvGeometry { padding: [d, d], out_h: h, out_w: w, ..g }, tail, extras, unpooled);
     }
-}
-
-#[test]
-fn winograd_is_chosen_where_it_saves_products() {
-    let layer = |channels, d| {
-        let g = ConvGeometry::new(1, [45, 80], channels, channels, [3, 3]).with_dilation([d, d]);
-        ConvGeometry { padding: [d, d], out_h: 45, out_w: 80, ..g }
-    };
-    assert_eq!([1, 2, 5].map(|d| Form::best::<f32>(&layer(64, d))), [Some(Form::Four); 3]);
-    assert_eq!(Form::best::<f32>(&layer(64, 17)), None, "most tiles hang over the edge");
-    assert_eq!((Form::best::<f32>(&layer(8, 1)), Form::best::<f64>(&layer(64, 1))), (None, None));
 }
 
 #[test]

@@ -6,10 +6,7 @@
 
 use super::geometry::{AxisPhase, ConvGeometry};
 use super::pack::{Direction, PackLayout};
-use super::{
-    Source, is_pointwise, whole,
-    winograd::{self, Form},
-};
+use super::{Source, is_pointwise, whole, winograd};
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::{Block, Heights, Kernels, MAX_NV, OuterFn, Part, even_split};
 use crate::cpu::simd::{Isa, OuterTile, Scalar};
@@ -50,7 +47,7 @@ pub(crate) fn weight_gradient_of<T: Scalar>(
     assert!(x.holds(geometry.input_len()), "input does not fit the geometry {geometry:?}");
     assert!(gy.holds(geometry.output_len()), "output gradient does not fit the geometry {geometry:?}");
     assert_eq!(gw.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
-    if Form::best_for_gradient::<T>(geometry).is_some() {
+    if winograd::gradient_pays::<T>(geometry) {
         return winograd::weight_gradient(geometry, x, gy, gw);
     }
     let geometry = in_short_rows(geometry);

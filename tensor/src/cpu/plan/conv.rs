@@ -1,27 +1,33 @@
 //! Fused convolutions of a plan.
 
-use super::arena::Memory;
+use super::{arena::Memory, bytes::PreparedTable};
 use crate::{
     DType, Error, Format, Result, Tensor,
     cpu::{
         conv::{
-            After, ConvGeometry, Direction, Epilogue, PackedWeights, Pointwise, Prepared, Residual as Added,
-            Shared, Source,
+            After, Bytes, ConvGeometry, Direction, Epilogue, PackedWeights, Pointwise, Prepared,
+            Residual as Added, Shared, Source, run_bytes,
         },
         slice,
     },
-    graph::{ConvKind, ConvStep, Graph, Residual, ValueId},
+    graph::{ConvKind, ConvStep, Graph, Residual, Run, ValueId},
     ops::conv::geometry,
 };
 
 /// A convolution with its weights packed.
 pub(super) struct PreparedConv {
     geometry: ConvGeometry,
-    weights: Prepared<f32>,
+    weights: Weights,
     bias: Option<Tensor>,
     tail: Option<(PackedWeights<f32>, Option<Tensor>)>,
     /// Channels of each source value.
     pitches: Vec<usize>,
+}
+
+/// How the input is read.
+enum Weights {
+    Numbers(Prepared<f32>),
+    Bytes(PackedWeights<f32>, PreparedTable),
 }
 
 fn constant(graph: &Graph, id: ValueId) -> Result<Tensor> {
@@ -66,7 +72,14 @@ impl PreparedConv {
         };
         let alone = step.sources.len() == 1 && !step.labels;
         let last = step.tail.is_none() && step.residual.is_none();
-        let weights = Prepared::new(&geometry, direction, slice::<f32>(&weight)?, alone, last);
+        let weight = slice::<f32>(&weight)?;
+        let weights = match step.table {
+            Some(table) => {
+                let packed = PackedWeights::new(&geometry, direction, weight);
+                Weights::Bytes(packed, PreparedTable::new(graph, table)?)
+            }
+            None => Weights::Numbers(Prepared::new(&geometry, direction, weight, alone, last)),
+        };
         let pitches = step.sources.iter().map(|run| graph.meta(run.value).dims[1]).collect();
         Ok(Self { geometry, weights, bias: bias(step.bias)?, tail, pitches })
     }
@@ -74,12 +87,6 @@ impl PreparedConv {
     pub fn run(&self, step: &ConvStep, memory: &Memory<'_>, out: ValueId) -> Result<()> {
         // SAFETY: operands were made by earlier steps, and the result is this step's own.
         let read = |id| unsafe { memory.read::<f32>(id) };
-        let sources = step
-            .sources
-            .iter()
-            .zip(&self.pitches)
-            .map(|(run, &pitch)| Ok(Source { data: read(run.value)?, pitch, start: run.start, len: run.len }))
-            .collect::<Result<Vec<_>>>()?;
         let residual = match step.residual {
             None => None,
             Some(Residual::Value(value)) => Some(Added::Image(read(value)?)),
@@ -112,7 +119,21 @@ impl PreparedConv {
         };
         // SAFETY: as above.
         let to = if step.labels { &mut none[..] } else { unsafe { memory.write::<f32>(out)? } };
-        self.weights.run(&self.geometry, &sources, epilogue, after, to);
+        match &self.weights {
+            Weights::Numbers(weights) => {
+                let source = |(run, &pitch): (&Run, &usize)| {
+                    Ok(Source { data: read(run.value)?, pitch, start: run.start, len: run.len })
+                };
+                let sources = step.sources.iter().zip(&self.pitches).map(source);
+                weights.run(&self.geometry, &sources.collect::<Result<Vec<_>>>()?, epilogue, after, to);
+            }
+            Weights::Bytes(weights, table) => {
+                // SAFETY: as above.
+                let data = unsafe { memory.read::<u8>(step.sources[0].value)? };
+                let bytes = Bytes { data, table: table.numbers()? };
+                run_bytes(&self.geometry, bytes, weights, epilogue, after, to);
+            }
+        }
         Ok(())
     }
 }

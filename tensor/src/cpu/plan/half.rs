@@ -173,7 +173,7 @@ fn copy<A: Number, B: Number>(from: Slab<'_, A>, y: &mut [B], (to, channels): (u
 }
 
 /// f32 or bf16.
-trait Number: Element {
+pub(super) trait Number: Element {
     fn wide(self) -> f32;
     fn rounded(value: f32) -> Self;
 }

@@ -8,7 +8,7 @@ use crate::{
     DType, Error, Format, Ops, Result, Tensor,
     cpu::{
         conv::{
-            ConvGeometry, Direction, Residual as Added, Source,
+            ConvGeometry, Direction, Fold, Residual as Added, Source,
             bf16::{Conv, Finish, Out, Weights},
         },
         slice,
@@ -25,6 +25,8 @@ pub(super) struct PreparedHalf {
     /// Channels of each source value.
     pitches: Vec<usize>,
     stored: DType,
+    /// Pixels of the result that are one of the geometry's.
+    fold: usize,
 }
 
 /// The values of a constant in f32.
@@ -55,7 +57,23 @@ impl PreparedHalf {
         let bias = |id: Option<ValueId>| id.map(|id| constant(graph, id)).transpose();
         let runs: Vec<usize> = step.sources.iter().map(|run| run.len).collect();
         let weight = constant(graph, step.weight)?;
-        let weights = Weights::new(&geometry, direction, &runs, slice::<f32>(&weight)?);
+        let weight = slice::<f32>(&weight)?;
+        let alone = step.tail.is_none() && step.residual.is_none();
+        let fold = Fold::of(&geometry, direction).filter(|_| alone);
+        let mut bias_here = bias(step.bias)?;
+        let (geometry, weights) = match fold {
+            None => (geometry, Weights::new(&geometry, direction, &runs, weight)),
+            Some(fold) => {
+                let mut folded = vec![0.0; weight.len()];
+                fold.weights(weight, &mut folded);
+                if let Some(bias) = &mut bias_here {
+                    let repeated = fold.repeat(slice::<f32>(bias)?);
+                    *bias = Tensor::from_slice(&repeated, &[repeated.len()])?;
+                }
+                (fold.geometry, Weights::new(&fold.geometry, direction, &runs, &folded))
+            }
+        };
+        let fold = fold.map_or(1, |fold| fold.by);
         let tail = match &step.tail {
             Some(tail) => {
                 let weight = constant(graph, tail.weight)?;
@@ -68,7 +86,7 @@ impl PreparedHalf {
         };
         let pitches = step.sources.iter().map(|run| graph.meta(run.value).dims[1]).collect();
         let stored = graph.meta(out).dtype;
-        Ok(Self { geometry, weights, bias: bias(step.bias)?, tail, pitches, stored })
+        Ok(Self { geometry, weights, bias: bias_here, tail, pitches, stored, fold })
     }
 
     pub fn run(&self, step: &ConvStep, memory: &Memory<'_>, out: ValueId) -> Result<()> {
@@ -100,7 +118,8 @@ impl PreparedHalf {
             }
             _ => (last(bias, step.relu), None),
         };
-        let conv = Conv { geometry: &self.geometry, sources: &sources, weights: &self.weights, finish, tail };
+        let (geometry, weights, fold) = (&self.geometry, &self.weights, self.fold);
+        let conv = Conv { geometry, sources: &sources, weights, finish, tail, fold };
         // SAFETY: as above.
         unsafe {
             match self.stored {

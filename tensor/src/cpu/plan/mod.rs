@@ -1,6 +1,8 @@
 //! Graphs on the CPU: weights packed once, values in one arena, each step a call of a kernel.
 
 mod arena;
+mod bytes;
+mod chain;
 mod conv;
 mod half;
 mod half_conv;
@@ -17,9 +19,12 @@ use std::{
 use super::CpuBuffer;
 use crate::{
     DType, Error, Format, Layout, Plan, PlanMemory, Result, Tensor,
-    graph::{Graph, Node, Run, Step, ValueId, interpret_step},
+    graph::{Graph, LookupStep, Node, PoolStep, Run, Step, ValueId, interpret_step},
 };
 use arena::Memory;
+use bytes::PreparedTable;
+pub(super) use bytes::look_up;
+use chain::PreparedChain;
 use conv::PreparedConv;
 use half_conv::PreparedHalf;
 
@@ -47,6 +52,10 @@ enum Prepared {
     Pool,
     /// Channels copied together.
     Collect,
+    /// Numbers for bytes, or for the largest of 2×2 bytes.
+    Table(PreparedTable),
+    /// Pointwise operations in f32, block by block.
+    Chain(PreparedChain),
     /// Anything else: operands as tensors, the result copied back.
     Tensors,
 }
@@ -64,17 +73,24 @@ impl CpuPlan {
             let half = |runs: &[Run]| runs.iter().all(|run| graph.meta(run.value).dtype == DType::BF16);
             let float_out = |node: &Node| graph.meta(node.outs[0]).dtype == DType::F32;
             Ok(match &node.step {
-                Step::Conv(conv) if float(&conv.sources) => {
+                Step::Conv(conv) if float(&conv.sources) || conv.table.is_some() => {
                     Prepared::Conv(Box::new(PreparedConv::new(graph, conv, node.outs[0])?))
                 }
                 Step::Conv(conv) if PreparedHalf::fits(graph, conv, node.outs[0]) => {
                     Prepared::HalfConv(Box::new(PreparedHalf::new(graph, conv, node.outs[0])?))
                 }
+                Step::Pool(PoolStep { table: Some(table), .. }) | Step::Lookup(LookupStep { table, .. }) => {
+                    Prepared::Table(PreparedTable::new(graph, *table)?)
+                }
                 Step::Pool(pool) if float(&pool.sources) && pool::fits(graph, pool) => Prepared::Pool,
                 Step::Pool(pool) if half(&pool.sources) && pool::fits(graph, pool) => Prepared::HalfPool,
                 Step::Collect(runs) if float(runs) && float_out(node) => Prepared::Collect,
                 Step::Collect(runs) if half::fits(graph, runs, node.outs[0]) => Prepared::HalfCollect,
-                Step::Conv(_) | Step::Pool(_) | Step::Collect(_) | Step::Op { .. } => Prepared::Tensors,
+                Step::Chain(_) | Step::Op { .. } => match PreparedChain::new(graph, node)? {
+                    Some(chain) => Prepared::Chain(chain),
+                    None => Prepared::Tensors,
+                },
+                Step::Conv(_) | Step::Pool(_) | Step::Collect(_) => Prepared::Tensors,
             })
         };
         let steps = graph.nodes.iter().map(prepare).collect::<Result<_>>()?;
@@ -94,6 +110,13 @@ impl CpuPlan {
             (Prepared::Collect, Step::Collect(runs)) => {
                 pool::collect(&self.graph, runs, memory, node.outs[0])
             }
+            (Prepared::Table(table), Step::Pool(step)) => {
+                table.pool(&self.graph, step.sources[0].value, memory, &node.outs)
+            }
+            (Prepared::Table(table), Step::Lookup(step)) => {
+                table.run(&self.graph, step.x, memory, node.outs[0])
+            }
+            (Prepared::Chain(chain), _) => chain.run(memory, node.outs[0]),
             (Prepared::HalfConv(conv), Step::Conv(step)) => conv.run(step, memory, node.outs[0]),
             (Prepared::HalfPool, Step::Pool(step)) => half::pool(&self.graph, step, memory, &node.outs),
             (Prepared::HalfCollect, Step::Collect(runs)) => {

@@ -40,6 +40,17 @@ pub(crate) fn is_available() -> bool {
         && is_x86_feature_detected!("avx512vl")
 }
 
+/// Whether they multiply faster than f32 loops do. AMD's multiply at twice the rate of f32,
+/// Intel's at half of it (measured on one of each). By the maker's name and not by a measurement: which loop runs shows in
+/// the last bits of results, and must not depend on what else the machine does.
+pub(crate) fn pays() -> bool {
+    !cfg!(miri) && {
+        let name = __cpuid(0);
+        let bytes = [name.ebx, name.edx, name.ecx].map(u32::to_le_bytes);
+        bytes.as_flattened() != b"GenuineIntel"
+    }
+}
+
 /// `MR` pixels × `NV` vectors of output channels.
 ///
 /// # Safety

@@ -62,14 +62,20 @@ pub(crate) struct Kernels<T: Scalar> {
     pub depthwise: [Heights<TileFn<T>>; MAX_NV],
     /// [`micro::depthwise_gradient`], likewise.
     pub depthwise_gradient: [OuterFn<T>; MAX_NV],
-    /// [`winograd::input`] and [`winograd::input4`].
-    pub winograd_input: [unsafe fn(&InputTile<T>); 2],
-    /// [`winograd::gradient`].
-    pub winograd_gradient: unsafe fn(&GradientTile<T>),
-    /// [`winograd::output`] and [`winograd::output4`].
-    pub winograd_output: [unsafe fn(&OutputTile<T>); 2],
+    /// For f32 alone: f64 takes the direct sum.
+    pub winograd: Option<Winograd<T>>,
     /// [`micro::peak`].
     pub peak: unsafe fn(usize, T) -> T,
+}
+
+/// The transforms of Winograd's tiles.
+pub(crate) struct Winograd<T: Scalar> {
+    /// [`winograd::input`] for tiles of 4 to 6 inputs along each axis.
+    pub input: [[unsafe fn(&InputTile<T>); 3]; 3],
+    /// [`winograd::gradient`].
+    pub gradient: unsafe fn(&GradientTile<T>),
+    /// [`winograd::output`], as `input`.
+    pub output: [[unsafe fn(&OutputTile<T>); 3]; 3],
 }
 
 impl<T: Scalar> Kernels<T> {
@@ -173,23 +179,14 @@ macro_rules! instances {
             /// # Safety
             /// As for the loop it instantiates, with its instruction set available.
             $(#[$feature])?
-            pub unsafe fn winograd_input<T: Scalar>(a: &InputTile<T>)
+            pub unsafe fn winograd_input<T: Scalar, const R: usize, const C: usize>(
+                a: &InputTile<T>,
+            )
             where
                 $simd: Simd<T>,
             {
                 // SAFETY: the features are enabled here; the rest is the caller's promise.
-                unsafe { winograd::input::<$simd, T>(a) }
-            }
-
-            /// # Safety
-            /// As for the loop it instantiates, with its instruction set available.
-            $(#[$feature])?
-            pub unsafe fn winograd_input4<T: Scalar>(a: &InputTile<T>)
-            where
-                $simd: Simd<T>,
-            {
-                // SAFETY: the features are enabled here; the rest is the caller's promise.
-                unsafe { winograd::input4::<$simd, T>(a) }
+                unsafe { winograd::input::<$simd, T, R, C>(a) }
             }
 
             /// # Safety
@@ -206,23 +203,14 @@ macro_rules! instances {
             /// # Safety
             /// As for the loop it instantiates, with its instruction set available.
             $(#[$feature])?
-            pub unsafe fn winograd_output<T: Scalar>(a: &OutputTile<T>)
+            pub unsafe fn winograd_output<T: Scalar, const R: usize, const C: usize>(
+                a: &OutputTile<T>,
+            )
             where
                 $simd: Simd<T>,
             {
                 // SAFETY: the features are enabled here; the rest is the caller's promise.
-                unsafe { winograd::output::<$simd, T>(a) }
-            }
-
-            /// # Safety
-            /// As for the loop it instantiates, with its instruction set available.
-            $(#[$feature])?
-            pub unsafe fn winograd_output4<T: Scalar>(a: &OutputTile<T>)
-            where
-                $simd: Simd<T>,
-            {
-                // SAFETY: the features are enabled here; the rest is the caller's promise.
-                unsafe { winograd::output4::<$simd, T>(a) }
+                unsafe { winograd::output::<$simd, T, R, C>(a) }
             }
 
             /// # Safety
@@ -279,20 +267,46 @@ macro_rules! kernels {
                 $m::depthwise_gradient::<$t, 2>,
                 $m::depthwise_gradient::<$t, 3>,
             ],
-            winograd_input: [$m::winograd_input::<$t>, $m::winograd_input4::<$t>],
-            winograd_gradient: $m::winograd_gradient::<$t>,
-            winograd_output: [$m::winograd_output::<$t>, $m::winograd_output4::<$t>],
+            winograd: None,
             peak: $m::peak::<$t>,
         }
     };
 }
 
-static PORTABLE_F32: Kernels<f32> = kernels!(portable, f32, 8, [1 2 3 4], [1 2 3], [1 2]);
+/// A loop for tiles of 4 to 6 inputs along each axis.
+macro_rules! by_sides {
+    ($m:ident::$f:ident, $t:ty) => {
+        [
+            [$m::$f::<$t, 4, 4>, $m::$f::<$t, 4, 5>, $m::$f::<$t, 4, 6>],
+            [$m::$f::<$t, 5, 4>, $m::$f::<$t, 5, 5>, $m::$f::<$t, 5, 6>],
+            [$m::$f::<$t, 6, 4>, $m::$f::<$t, 6, 5>, $m::$f::<$t, 6, 6>],
+        ]
+    };
+}
+
+/// [`Winograd`] for f32.
+macro_rules! winograd {
+    ($m:ident) => {
+        Some(Winograd {
+            input: by_sides!($m::winograd_input, f32),
+            gradient: $m::winograd_gradient::<f32>,
+            output: by_sides!($m::winograd_output, f32),
+        })
+    };
+}
+
+static PORTABLE_F32: Kernels<f32> =
+    Kernels { winograd: winograd!(portable), ..kernels!(portable, f32, 8, [1 2 3 4], [1 2 3], [1 2]) };
 #[cfg(target_arch = "x86_64")]
-static AVX2_F32: Kernels<f32> = kernels!(avx2, f32, 8, [1 2 3 4 6 8 10 12], [1 2 3 4 5 6], [1 2 3 4]);
+static AVX2_F32: Kernels<f32> = Kernels {
+    winograd: winograd!(avx2),
+    ..kernels!(avx2, f32, 8, [1 2 3 4 6 8 10 12], [1 2 3 4 5 6], [1 2 3 4])
+};
 #[cfg(target_arch = "x86_64")]
-static AVX512_F32: Kernels<f32> =
-    kernels!(avx512, f32, 16, [1 2 4 6 8 10 12 14], [1 2 4 6 8 10 12 14], [1 2 3 5 7 9]);
+static AVX512_F32: Kernels<f32> = Kernels {
+    winograd: winograd!(avx512),
+    ..kernels!(avx512, f32, 16, [1 2 4 6 8 10 12 14], [1 2 4 6 8 10 12 14], [1 2 3 5 7 9])
+};
 static PORTABLE_F64: Kernels<f64> = kernels!(portable, f64, 8, [1 2 3 4], [1 2 3], [1 2]);
 
 /// The table of `isa` for f32.

@@ -101,7 +101,7 @@ impl Dissolve<'_> {
                         self.places.insert(out, back);
                     }
                 }
-                node.step = Step::Pool(PoolStep { sources, window: *window });
+                node.step = Step::Pool(PoolStep { sources, table: None, window: *window });
             }
             step => {
                 let mut wanted = step.operands();

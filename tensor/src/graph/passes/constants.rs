@@ -20,7 +20,7 @@ pub fn fold_constants(graph: &mut Graph) -> Result<()> {
                     ins.iter().map(|&id| graph.constant_of(id)).collect();
                 ins.map(|ins| execute(op, &ins)).transpose()?
             }
-            Step::Conv(_) | Step::Pool(_) | Step::Collect(_) => None,
+            Step::Conv(_) | Step::Pool(_) | Step::Collect(_) | Step::Chain(_) | Step::Lookup(_) => None,
         };
         match known {
             Some(results) => {

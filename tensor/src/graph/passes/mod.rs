@@ -7,6 +7,8 @@ mod constants;
 mod convolution;
 mod dead;
 mod labels;
+mod lookup;
+mod pointwise;
 mod precision;
 mod residual;
 mod tail;
@@ -18,6 +20,8 @@ pub use constants::fold_constants;
 pub use convolution::recognize_convolutions;
 pub use dead::remove_dead;
 pub use labels::fuse_labels;
+pub use lookup::tabulate_bytes;
+pub use pointwise::join_pointwise;
 pub use precision::lower_precision;
 pub use residual::fuse_residual;
 pub use tail::fuse_tail;
@@ -29,7 +33,7 @@ use crate::Result;
 pub type Pass = fn(&mut Graph) -> Result<()>;
 
 /// All passes in the order in which they help each other, with their names.
-pub const ALL: [(&str, Pass); 9] = [
+pub const ALL: [(&str, Pass); 11] = [
     ("fold_constants", fold_constants),
     ("recognize_convolutions", recognize_convolutions),
     ("fold_batch_norm", fold_batch_norm),
@@ -38,6 +42,8 @@ pub const ALL: [(&str, Pass); 9] = [
     ("fuse_labels", fuse_labels),
     ("dissolve_channels", dissolve_channels),
     ("fuse_tail", fuse_tail),
+    ("tabulate_bytes", tabulate_bytes),
+    ("join_pointwise", join_pointwise),
     ("remove_dead", remove_dead),
 ];
 
@@ -57,7 +63,7 @@ fn sole_conv<'a>(nodes: &'a mut [Node], facts: &Facts, value: ValueId) -> Option
     }
     match &mut nodes[index].step {
         Step::Conv(conv) => Some((index, conv)),
-        Step::Op { .. } | Step::Pool(_) | Step::Collect(_) => None,
+        Step::Op { .. } | Step::Pool(_) | Step::Collect(_) | Step::Chain(_) | Step::Lookup(_) => None,
     }
 }
 

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::{
     DType, Ops, Result,
-    graph::{ConvStep, Graph, Node, Residual, Run, Step, ValueId},
+    graph::{ConvStep, Graph, LookupStep, Node, Residual, Run, Step, ValueId},
 };
 
 /// Makes the values between fused steps bf16.
@@ -23,17 +23,17 @@ pub fn lower_precision(graph: &mut Graph) -> Result<()> {
     for &id in &lowered {
         graph.set_dtype(id, DType::BF16);
     }
-    let mut rounded = HashMap::new();
+    let mut rounded = Rounded::new();
     for mut node in std::mem::take(&mut graph.nodes) {
         if fits(graph, &node.step) {
             match &mut node.step {
                 Step::Conv(conv) => round_operands(graph, conv, &mut rounded)?,
                 Step::Pool(pool) if lowered.contains(&node.outs[0]) => {
-                    for run in &mut pool.sources {
-                        run.value = in_bf16(graph, run.value, &mut rounded);
+                    for run in pool.sources.iter_mut().filter(|_| pool.table.is_none()) {
+                        run.value = in_bf16(graph, run.value, None, &mut rounded);
                     }
                 }
-                Step::Pool(_) | Step::Collect(_) | Step::Op { .. } => {}
+                Step::Pool(_) | Step::Collect(_) | Step::Chain(_) | Step::Lookup(_) | Step::Op { .. } => {}
             }
         }
         graph.nodes.push(node);
@@ -52,7 +52,8 @@ fn fits(graph: &Graph, step: &Step) -> bool {
         }
         Step::Pool(pool) => float(&pool.sources),
         Step::Collect(runs) => float(runs),
-        Step::Op { .. } => false,
+        Step::Lookup(_) => true,
+        Step::Chain(_) | Step::Op { .. } => false,
     }
 }
 
@@ -79,17 +80,14 @@ fn chosen(graph: &Graph) -> HashSet<ValueId> {
     }
 }
 
-fn round_operands(
-    graph: &mut Graph,
-    conv: &mut ConvStep,
-    rounded: &mut HashMap<ValueId, ValueId>,
-) -> Result<()> {
+fn round_operands(graph: &mut Graph, conv: &mut ConvStep, rounded: &mut Rounded) -> Result<()> {
+    let table = conv.table.take();
     for run in &mut conv.sources {
-        run.value = in_bf16(graph, run.value, rounded);
+        run.value = in_bf16(graph, run.value, table, rounded);
     }
     match &mut conv.residual {
-        Some(Residual::Value(value)) => *value = in_bf16(graph, *value, rounded),
-        Some(Residual::Unpooled { pooled, .. }) => *pooled = in_bf16(graph, *pooled, rounded),
+        Some(Residual::Value(value)) => *value = in_bf16(graph, *value, None, rounded),
+        Some(Residual::Unpooled { pooled, .. }) => *pooled = in_bf16(graph, *pooled, None, rounded),
         None => {}
     }
     let mut weight = |id: ValueId| -> Result<ValueId> {
@@ -108,17 +106,23 @@ fn round_operands(
     Ok(())
 }
 
-/// The value, or where it is f32 a rounded copy, which is made once.
-fn in_bf16(graph: &mut Graph, id: ValueId, rounded: &mut HashMap<ValueId, ValueId>) -> ValueId {
+/// The copy in bf16 of a value, as it is or by a table.
+type Rounded = HashMap<(ValueId, Option<ValueId>), ValueId>;
+
+/// The value, or where it is f32 a rounded copy, or what a table says of it, either of which is made once.
+fn in_bf16(graph: &mut Graph, id: ValueId, table: Option<ValueId>, rounded: &mut Rounded) -> ValueId {
     let mut meta = graph.meta(id).clone();
     if meta.dtype == DType::BF16 {
         return id;
     }
-    *rounded.entry(id).or_insert_with(|| {
+    *rounded.entry((id, table)).or_insert_with(|| {
         let whole = Run { value: id, start: 0, len: meta.dims[1] };
         meta.dtype = DType::BF16;
         let out = graph.result(meta);
-        let step = Step::Collect(vec![whole]);
+        let step = match table {
+            None => Step::Collect(vec![whole]),
+            Some(table) => Step::Lookup(LookupStep { x: id, table }),
+        };
         graph.nodes.push(Node { step, outs: SmallVec::from_slice(&[out]), scope: "".into() });
         out
     })

@@ -2,7 +2,7 @@
 //! the CPU kernels are made of and the CUDA expression of the same function.
 
 mod cpu;
-mod table;
+pub(crate) mod table;
 
 use smallvec::SmallVec;
 

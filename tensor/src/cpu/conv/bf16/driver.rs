@@ -8,6 +8,7 @@ use super::layout::Block;
 use super::*;
 use crate::cpu::conv::Shared;
 use crate::cpu::conv::direct::best_channels;
+use crate::cpu::conv::fold::MAX_FOLD;
 use crate::cpu::conv::geometry::{AxisPhase, AxisTap};
 use crate::cpu::simd::buffer::with_scratch;
 
@@ -142,7 +143,7 @@ impl<'a, I: Inner> Job<'a, I> {
         let (target, len, wanted) = match out {
             Out::Bf16(y) => (Target::Bf16(Shared(y.as_mut_ptr())), y.len(), pixels * channels),
             Out::F32(y) => (Target::F32(Shared(y.as_mut_ptr())), y.len(), pixels * channels),
-            Out::Labels(y) => (Target::Labels(Shared(y.as_mut_ptr())), y.len(), pixels),
+            Out::Labels(y) => (Target::Labels(Shared(y.as_mut_ptr())), y.len(), pixels * self.conv.fold),
         };
         assert_eq!(len, wanted, "room for the results of {:?}", self.conv.geometry);
         match self.last_finish().residual {
@@ -295,11 +296,14 @@ impl<'a, I: Inner> Job<'a, I> {
                 Target::F32(y) => finish::store::<f32>(&all, y.0.add(first * channels), step),
                 Target::Labels(y) => {
                     finish::store::<f32>(&all, scratch.logits.as_mut_ptr(), channels);
-                    let mut labels = [0; UNIT_PIXELS];
-                    let labels = &mut labels[..pixels];
-                    best_channels::<f32>(&scratch.logits[..pixels * channels], channels, labels);
-                    for (i, &label) in labels.iter().enumerate() {
-                        *y.0.add(first + i * s.columns.step) = label;
+                    let fold = self.conv.fold;
+                    let mut labels = [0; UNIT_PIXELS * MAX_FOLD];
+                    let labels = &mut labels[..pixels * fold];
+                    best_channels::<f32>(&scratch.logits[..pixels * channels], channels / fold, labels);
+                    for (i, labels) in labels.chunks_exact(fold).enumerate() {
+                        for (j, &label) in labels.iter().enumerate() {
+                            *y.0.add((first + i * s.columns.step) * fold + j) = label;
+                        }
                     }
                 }
             }

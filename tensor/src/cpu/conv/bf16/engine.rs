@@ -32,10 +32,19 @@ impl Engine {
             return Engine::Amx;
         }
         #[cfg(target_arch = "x86_64")]
-        if crate::cpu::simd::pairs::is_available() {
+        if crate::cpu::simd::pairs::is_available() && crate::cpu::simd::pairs::pays() {
             return Engine::Paired;
         }
         Engine::Widened(isa)
+    }
+
+    /// What the processor has and is not used, with the reason.
+    pub fn passed_over() -> Option<&'static str> {
+        #[cfg(target_arch = "x86_64")]
+        if matches!(Self::current(), Self::Widened(Isa::Avx512)) && crate::cpu::simd::pairs::is_available() {
+            return Some("AVX512-BF16 is passed over: it is slower on this processor");
+        }
+        None
     }
 
     /// Multiply-add ceiling of one core in floating-point operations per second, measured on registers alone (the best of

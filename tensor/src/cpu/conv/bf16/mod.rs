@@ -51,6 +51,8 @@ pub(crate) struct Conv<'a> {
     pub finish: Finish<'a>,
     /// A 1×1 convolution and what happens to its sums.
     pub tail: Option<(&'a Weights, Finish<'a>)>,
+    /// Pixels of the result whose channels lie side by side in one of the geometry's ([`super::Fold`]).
+    pub fold: usize,
 }
 
 /// Where results go, NHWC.

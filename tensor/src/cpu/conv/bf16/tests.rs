@@ -163,7 +163,7 @@ fn check(case: &Case) {
                 None => last_finish(bias.as_deref()),
             };
             let tail = tail.as_ref().map(|tail| (tail, last_finish(tail_bias.as_deref())));
-            let conv = Conv { geometry: g, sources: &sources, weights: &packed, finish, tail };
+            let conv = Conv { geometry: g, sources: &sources, weights: &packed, finish, tail, fold: 1 };
             if case.labels {
                 let mut found = vec![0; pixels];
                 conv.run(Out::Labels(&mut found));
@@ -278,6 +278,32 @@ fn weight_gradients_of_odd_sizes() {
     }
 }
 
+/// Small enough for an interpreter that watches every access (`scripts/sanitize.sh`).
+#[test]
+fn small_ones_are_exact() {
+    for (transposed, labels, tail) in [(false, false, Some(3)), (true, false, None), (false, true, None)] {
+        let (c_in, c_out) = if transposed { (4, 5) } else { (5, 4) };
+        let geometry =
+            ConvGeometry::new(1, [3, 6], c_in, c_out, [3, 2]).with_stride([1, 2]).with_padding([1, 1]);
+        let runs = vec![[3, 1, 0], [2, 0, 2]];
+        let (bias, relu, relu_last, residual) = (true, true, false, u8::from(!labels));
+        let wide = true;
+        check(&Case {
+            geometry,
+            transposed,
+            runs,
+            tail,
+            bias,
+            relu,
+            relu_last,
+            residual,
+            labels,
+            wide,
+            seed: 9,
+        });
+    }
+}
+
 /// The shapes of the network: one whole source of 32 or 64 channels read in place, wide rows, dilation past the edge.
 #[test]
 fn wide_rows_in_place() {
@@ -314,7 +340,8 @@ fn threads_do_not_change_results() {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut y = vec![0.0; g.output_len()];
             let finish = Finish { bias: None, relu: false, residual: None, relu_last: false };
-            let conv = Conv { geometry: &g, sources: &source, weights: &weights, finish, tail: None };
+            let conv =
+                Conv { geometry: &g, sources: &source, weights: &weights, finish, tail: None, fold: 1 };
             pool.install(|| conv.run(Out::F32(&mut y)));
             y
         };

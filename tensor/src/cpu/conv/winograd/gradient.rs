@@ -4,12 +4,12 @@
 //! As in the plain sum, the rows of tiles are cut into parts by geometry alone, each part adds up its own copy, and the copies
 //! are added in order.
 
-use super::{Form, Grid, STRIP};
+use super::{Form, Grid, Part, STRIP, even};
 use crate::cpu::conv::pack::{Direction, PackLayout};
 use crate::cpu::conv::weight_gradient::add_copies;
 use crate::cpu::conv::{ConvGeometry, Source};
 use crate::cpu::simd::buffer::with_scratch;
-use crate::cpu::simd::table::Kernels;
+use crate::cpu::simd::table::{Kernels, Winograd};
 use crate::cpu::simd::{GradientTile, Isa, OuterTile, Scalar};
 use rayon::prelude::*;
 
@@ -24,12 +24,14 @@ pub(crate) fn weight_gradient<T: Scalar>(
     gw: &mut [T],
 ) {
     let kernels = T::kernels(Isa::current());
-    let layout = PackLayout::new(kernels, &Form::Two.packing(g), Direction::Forward);
-    let grid = Grid { form: Form::Two, size: [g.out_h, g.out_w], dilation: g.dilation[0] };
-    let (rows, columns) = (grid.starts(0), grid.starts(1));
+    let Some(transforms) = &kernels.winograd else { unreachable!("chosen where there are transforms") };
+    let layout = PackLayout::new(kernels, &Form::TWO.packing(g), Direction::Forward);
+    let grid = Grid { form: Form::TWO, size: [g.out_h, g.out_w], dilation: g.dilation[0] };
+    let tiles = even(g, Form::TWO.sides);
+    let [Part { rows, columns, .. }] = &tiles[..] else { return gw.fill(T::zero()) };
     let lines = g.batch * rows.len();
     let (parts, len) = (lines.clamp(1, MAX_PARTS), layout.len());
-    let sum = Sum { kernels, layout: &layout, grid, x, gy };
+    let sum = Sum { kernels, transforms, layout: &layout, grid, x, gy };
     with_scratch(parts * len, |copies| {
         copies.par_chunks_exact_mut(len).with_max_len(1).enumerate().for_each(|(part, copy)| {
             copy.fill(T::zero());
@@ -48,6 +50,7 @@ pub(crate) fn weight_gradient<T: Scalar>(
 
 struct Sum<'a, T: Scalar> {
     kernels: &'a Kernels<T>,
+    transforms: &'a Winograd<T>,
     layout: &'a PackLayout,
     grid: Grid,
     x: Source<'a, T>,
@@ -63,7 +66,7 @@ impl<T: Scalar> Sum<'_, T> {
             let (v, rest) = scratch.split_at_mut(16 * tiles * c);
             let (d, zeros) = rest.split_at_mut(16 * tiles * k);
             zeros.fill(T::zero());
-            self.grid.inputs(self.kernels, &self.x, (image, row), columns, zeros, v);
+            self.grid.inputs(self.transforms, &self.x, (image, row), columns, zeros, v);
             self.gradients(image, row, columns, zeros, d);
             for p in 0..16 {
                 for block in &layout.blocks {
@@ -107,7 +110,7 @@ impl<T: Scalar> Sum<'_, T> {
                 GradientTile { pixels, channels: k, v: v[t * k..].as_mut_ptr(), v_step: columns.len() * k };
             // SAFETY: pixels are inside the gradient, or the zeros, for all channels; `v` has room for 16 values of each
             // tile; the instruction set is available.
-            unsafe { (self.kernels.winograd_gradient)(&tile) }
+            unsafe { (self.transforms.gradient)(&tile) }
         }
     }
 }

@@ -8,16 +8,20 @@
 
 mod form;
 mod gradient;
+mod tiling;
 
 pub(crate) use form::Form;
 pub(crate) use gradient::weight_gradient;
+#[cfg(test)]
+pub(crate) use tiling::mixed;
+pub(crate) use tiling::{Part, best, even, gradient_pays};
 
 use super::direct::Target;
 use super::epilogue::{After, Epilogue, Residual};
 use super::pack::PackLayout;
 use super::{Shared, Source};
 use crate::cpu::simd::buffer::with_scratch;
-use crate::cpu::simd::table::Kernels;
+use crate::cpu::simd::table::{Kernels, Winograd};
 use crate::cpu::simd::{InputTile, MAX_PLANES, OutputTile, Scalar, Tap, Tile};
 use rayon::prelude::*;
 
@@ -35,15 +39,10 @@ struct Grid {
 }
 
 impl Grid {
-    /// First result of each tile along an axis, phase by phase.
-    pub fn starts(&self, axis: usize) -> Vec<usize> {
-        self.form.starts(self.size[axis], self.dilation)
-    }
-
     /// `V` of a strip of tiles that start at this image and row, and at these columns: planes of `[tiles, channels]`.
     pub fn inputs<T: Scalar>(
         &self,
-        kernels: &Kernels<T>,
+        transforms: &Winograd<T>,
         source: &Source<'_, T>,
         (image, row): (usize, usize),
         columns: &[usize],
@@ -51,8 +50,8 @@ impl Grid {
         v: &mut [T],
     ) {
         let ([h, w], c) = (self.size, source.len);
-        let n = self.form.reach();
-        assert!(v.len() >= n * n * columns.len() * c && zeros.len() >= c);
+        let [down, across] = self.form.reach();
+        assert!(v.len() >= down * across * columns.len() * c && zeros.len() >= c);
         let lines: [Option<&[T]>; 6] = std::array::from_fn(|i| {
             let line = w * source.pitch;
             self.around(row, i, h).map(|y| &source.data[(image * h + y) * line..][..line])
@@ -64,17 +63,17 @@ impl Grid {
                 v: v[t * c..].as_mut_ptr(),
                 v_step: columns.len() * c,
             };
-            for j in 0..n {
+            for j in 0..across {
                 let Some(x) = self.around(column, j, w) else { continue };
-                for (i, line) in lines.iter().take(n).enumerate() {
+                for (i, line) in lines.iter().take(down).enumerate() {
                     if let Some(line) = line {
-                        tile.pixels[n * i + j] = line[x * source.pitch + source.start..][..c].as_ptr();
+                        tile.pixels[across * i + j] = line[x * source.pitch + source.start..][..c].as_ptr();
                     }
                 }
             }
             // SAFETY: pixels are inside their lines, or the zeros, for all channels; `v` has room for all values of each
             // tile; the table's instruction set was chosen as available.
-            unsafe { (kernels.winograd_input[self.form.index()])(&tile) }
+            unsafe { self.form.of(&transforms.input)(&tile) }
         }
     }
 
@@ -87,17 +86,23 @@ impl Grid {
 /// A convolution as tiles.
 pub(crate) struct WinogradJob<'a, T: Scalar> {
     pub kernels: &'a Kernels<T>,
-    /// Of the transformed weights.
-    pub layout: &'a PackLayout,
-    pub packed: &'a [T],
+    pub transforms: &'a Winograd<T>,
+    pub parts: &'a [PartJob<'a, T>],
     pub batch: usize,
-    pub form: Form,
     pub dilation: usize,
     pub source: Source<'a, T>,
     /// Height and width of input and result.
     pub size: [usize; 2],
     pub epilogue: Epilogue<'a, T>,
     pub after: After<'a, T>,
+}
+
+/// Tiles of one form with the weights transformed for them.
+#[derive(Clone, Copy)]
+pub(crate) struct PartJob<'a, T> {
+    pub part: &'a Part,
+    pub layout: &'a PackLayout,
+    pub packed: &'a [T],
 }
 
 /// Tiles of one phase: their pixels are `dilation` apart.
@@ -118,48 +123,56 @@ impl<T: Scalar> WinogradJob<'_, T> {
         assert_eq!(self.source.data.len(), self.batch * h * w * self.source.pitch);
         assert!(self.source.start + self.source.len <= self.source.pitch);
         assert_eq!(y.len(), self.batch * h * w * self.last_channels());
-        let grid = Grid { form: self.form, size: self.size, dilation: self.dilation };
-        let (rows, columns) = (grid.starts(0), grid.starts(1));
-        if rows.is_empty() || columns.is_empty() {
-            return;
+        let y = Shared(y.as_mut_ptr());
+        let mut tasks = Vec::new();
+        for job in self.parts {
+            let images = 0..self.batch;
+            tasks.extend(images.flat_map(|image| job.part.rows.iter().map(move |&row| (job, image, row))));
         }
+        tasks.into_par_iter().with_max_len(1).for_each(|(job, image, row)| self.row(y, job, (image, row)));
+    }
+
+    /// One row of tiles.
+    fn row(&self, y: Shared<T>, job: &PartJob<'_, T>, place: (usize, usize)) {
+        let (form, columns) = (job.part.form, &job.part.columns);
+        let grid = Grid { form, size: self.size, dilation: self.dilation };
         let strips = columns.len().div_ceil(STRIP);
         let longest = columns.len().div_ceil(strips);
-        let (c, k) = (self.layout.depth, self.layout.channels);
-        let y = Shared(y.as_mut_ptr());
-        (0..self.batch * rows.len()).into_par_iter().with_max_len(1).for_each(|task| {
-            let (image, row) = (task / rows.len(), rows[task % rows.len()]);
-            // Transformed inputs, sums, pixels, values to add, and a pixel of zeros.
-            let (planes, results) = (self.form.planes(), self.form.side().pow(2));
-            let lens = [
-                planes * longest * c,
-                planes * longest * k,
-                results * longest * k,
-                self.residual_len(longest),
-                c,
-            ];
-            with_scratch(lens.iter().sum(), |scratch| {
-                let (v, rest) = scratch.split_at_mut(lens[0]);
-                let (m, rest) = rest.split_at_mut(lens[1]);
-                let (pixels, rest) = rest.split_at_mut(lens[2]);
-                let (added, zeros) = rest.split_at_mut(lens[3]);
-                zeros.fill(T::zero());
-                for strip in 0..strips {
-                    let of = |s: usize| columns.len() * s / strips;
-                    let columns = &columns[of(strip)..of(strip + 1)];
-                    grid.inputs(self.kernels, &self.source, (image, row), columns, zeros, v);
-                    self.products(columns.len(), v, m);
-                    self.outputs(columns, m, pixels);
-                    self.store(y, (image, row), columns, pixels, added);
-                }
-            });
+        let (c, k) = (job.layout.depth, job.layout.channels);
+        // Transformed inputs, sums, pixels, values to add, and a pixel of zeros.
+        let lens = [
+            form.planes() * longest * c,
+            form.planes() * longest * k,
+            form.results() * longest * k,
+            if self.last_residual().is_some() { form.sides[1] * longest * self.last_channels() } else { 0 },
+            c,
+        ];
+        with_scratch(lens.iter().sum(), |scratch| {
+            let (v, rest) = scratch.split_at_mut(lens[0]);
+            let (m, rest) = rest.split_at_mut(lens[1]);
+            let (pixels, rest) = rest.split_at_mut(lens[2]);
+            let (added, zeros) = rest.split_at_mut(lens[3]);
+            zeros.fill(T::zero());
+            for strip in 0..strips {
+                let of = |s: usize| columns.len() * s / strips;
+                let columns = &columns[of(strip)..of(strip + 1)];
+                grid.inputs(self.transforms, &self.source, place, columns, zeros, v);
+                self.products(job, columns.len(), v, m);
+                self.outputs(form, columns, m, pixels);
+                self.store(form, y, place, columns, pixels, added);
+            }
         });
+    }
+
+    /// Channels of the convolution's own result.
+    fn channels(&self) -> usize {
+        self.parts.first().map_or(0, |job| job.layout.channels)
     }
 
     fn last_channels(&self) -> usize {
         match &self.after {
             After::Pointwise(next) => next.layout.channels,
-            After::Store | After::Labels { .. } => self.layout.channels,
+            After::Store | After::Labels { .. } => self.channels(),
         }
     }
 
@@ -170,15 +183,11 @@ impl<T: Scalar> WinogradJob<'_, T> {
         }
     }
 
-    fn residual_len(&self, tiles: usize) -> usize {
-        if self.last_residual().is_some() { self.form.side() * tiles * self.last_channels() } else { 0 }
-    }
-
     /// `M`: one matrix product for each value of a tile.
-    fn products(&self, tiles: usize, v: &[T], m: &mut [T]) {
-        let layout = self.layout;
+    fn products(&self, job: &PartJob<'_, T>, tiles: usize, v: &[T], m: &mut [T]) {
+        let layout = job.layout;
         let (c, k) = (layout.depth, layout.channels);
-        let planes = self.form.planes();
+        let planes = job.part.form.planes();
         assert!(v.len() >= planes * tiles * c && m.len() >= planes * tiles * k);
         for p in 0..planes {
             for block in &layout.blocks {
@@ -189,7 +198,7 @@ impl<T: Scalar> WinogradJob<'_, T> {
                         taps: &[tap],
                         shift: part.start as isize,
                         channel: 0,
-                        w: self.packed[layout.block_start(0, block)..].as_ptr(),
+                        w: job.packed[layout.block_start(0, block)..].as_ptr(),
                         y: to.as_mut_ptr(),
                         y_step: k as isize,
                         last: block.last,
@@ -208,17 +217,17 @@ impl<T: Scalar> WinogradJob<'_, T> {
         }
     }
 
-    /// `Y` of a strip of tiles: rows of pixels `dilation` apart, so many for each tile as it has results along an axis.
-    fn outputs(&self, columns: &[usize], m: &[T], pixels: &mut [T]) {
-        let (tiles, k, side) = (columns.len(), self.layout.channels, self.form.side());
-        assert!(m.len() >= self.form.planes() * tiles * k && pixels.len() >= side * side * tiles * k);
+    /// `Y` of a strip of tiles: rows of pixels `dilation` apart, so many for each tile as it has columns of results.
+    fn outputs(&self, form: Form, columns: &[usize], m: &[T], pixels: &mut [T]) {
+        let (tiles, k, [rows, side]) = (columns.len(), self.channels(), form.sides);
+        assert!(m.len() >= form.planes() * tiles * k && pixels.len() >= rows * side * tiles * k);
         // What is added comes last, with the clamp after it, where the pixels are stored.
         let epilogue = &self.epilogue;
         let bias = epilogue.bias.map_or(std::ptr::null(), |bias| bias.as_ptr());
         let pixels = pixels.as_mut_ptr();
         for t in 0..tiles {
             let y = std::array::from_fn(|at| {
-                let (i, j) = (at / side % side, at % side);
+                let (i, j) = (at / side % rows, at % side);
                 // SAFETY: pixel (i, j) of tile t is inside the slice, whose length was checked.
                 unsafe { pixels.add(((i * tiles + t) * side + j) * k) }
             });
@@ -226,23 +235,24 @@ impl<T: Scalar> WinogradJob<'_, T> {
             let tile = OutputTile { m, m_step, channels: k, bias, relu: epilogue.relu, y };
             // SAFETY: the sums are inside `m`, whose length was checked, the pixels have `k` channels each; the instruction
             // set is available.
-            unsafe { (self.kernels.winograd_output[self.form.index()])(&tile) }
+            unsafe { form.of(&self.transforms.output)(&tile) }
         }
     }
 
     /// Pixels of a strip to the result, perhaps through a 1×1 convolution.
     fn store(
         &self,
+        form: Form,
         y: Shared<T>,
         (image, row): (usize, usize),
         columns: &[usize],
         pixels: &[T],
         added: &mut [T],
     ) {
-        let (d, [h, w], k) = (self.dilation, self.size, self.layout.channels);
+        let (d, [h, w], k) = (self.dilation, self.size, self.channels());
         let out = self.last_channels();
-        let side = self.form.side();
-        for (i, row) in (row..h).step_by(d).take(side).enumerate() {
+        let [rows, side] = form.sides;
+        for (i, row) in (row..h).step_by(d).take(rows).enumerate() {
             for Segment { tile, column, pixels: n } in segments(columns, side, d, w) {
                 let strip = &pixels[(i * columns.len() + tile) * side * k..][..n * k];
                 let first = (image * h + row) * w + column;
