@@ -67,7 +67,7 @@ fn run_bf16(
     Ok(smallvec::smallvec![output(out, Format::ChannelsLast, |y| {
         half::Weights::once(geometry, direction, w, |weights| {
             let finish = half::Finish { bias, relu: false, residual: None, relu_last: false };
-            let conv = half::Conv { geometry, sources: &sources, weights, finish, tail: None };
+            let conv = half::Conv { geometry, sources: &sources, weights, finish, tail: None, fold: 1 };
             conv.run(half::Out::Bf16(y));
         });
     })])
