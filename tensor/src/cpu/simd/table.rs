@@ -68,14 +68,21 @@ pub(crate) struct Kernels<T: Scalar> {
     pub peak: unsafe fn(usize, T) -> T,
 }
 
+/// A loop for tiles of 4 to 6 inputs along each axis.
+pub(crate) type BySides<F> = [[F; 3]; 3];
+/// An instance of [`winograd::input`].
+pub(crate) type InputFn<T> = unsafe fn(&InputTile<T>);
+/// An instance of [`winograd::output`].
+pub(crate) type OutputFn<T> = unsafe fn(&OutputTile<T>);
+
 /// The transforms of Winograd's tiles.
 pub(crate) struct Winograd<T: Scalar> {
-    /// [`winograd::input`] for tiles of 4 to 6 inputs along each axis.
-    pub input: [[unsafe fn(&InputTile<T>); 3]; 3],
+    /// Of inputs.
+    pub input: BySides<InputFn<T>>,
     /// [`winograd::gradient`].
     pub gradient: unsafe fn(&GradientTile<T>),
-    /// [`winograd::output`], as `input`.
-    pub output: [[unsafe fn(&OutputTile<T>); 3]; 3],
+    /// Of sums.
+    pub output: BySides<OutputFn<T>>,
 }
 
 impl<T: Scalar> Kernels<T> {
