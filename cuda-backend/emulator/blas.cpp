@@ -20,7 +20,8 @@ struct Layout {
 };
 struct Desc {
     int compute, scale;
-    int32_t transpose_a, transpose_b;
+    int32_t transpose_a, transpose_b, epilogue;
+    const void *bias;
 };
 struct Preference {
     uint64_t workspace;
@@ -69,7 +70,7 @@ EXPORT int cublasLtDestroy(int *handle) {
 
 EXPORT int cublasLtMatmulDescCreate(Desc **d, int compute, int scale) {
     ENTER(int(ALLOC_FAILED));
-    *d = new Desc{compute, scale, 0, 0};
+    *d = new Desc{compute, scale, 0, 0, 1, nullptr};
     emulator::live(1);
     return OK;
 }
@@ -82,11 +83,16 @@ EXPORT int cublasLtMatmulDescDestroy(Desc *d) {
 
 EXPORT int cublasLtMatmulDescSetAttribute(Desc *d, int which, const void *value, size_t size) {
     ENTER(int(INVALID_VALUE));
-    if (size != 4 || (which != 3 && which != 4)) {
+    if (size == 4 && (which == 3 || which == 4)) {
+        memcpy(which == 3 ? &d->transpose_a : &d->transpose_b, value, 4);
+    } else if (size == 4 && which == 7) {
+        memcpy(&d->epilogue, value, 4); // 2: ReLU, 4: bias
+    } else if (size == 8 && which == 8) {
+        memcpy(&d->bias, value, 8);
+    } else {
         emulator::explain("cuBLASLt: attribute %d of %zu bytes is not emulated", which, size);
         return INVALID_VALUE;
     }
-    memcpy(which == 3 ? &d->transpose_a : &d->transpose_b, value, 4);
     return OK;
 }
 
@@ -163,6 +169,10 @@ EXPORT int cublasLtMatmul(int *, Desc *d, const void *alpha, const void *a, Layo
         return INVALID_VALUE;
     }
     const bool wide = d->scale == 1;
+    if (d->epilogue != 1 && (wide || (d->epilogue != 4 && d->epilogue != 6) || d->bias == nullptr)) {
+        emulator::explain("cuBLASLt: epilogue %d is not emulated", d->epilogue);
+        return NOT_SUPPORTED;
+    }
     const double s = wide ? *static_cast<const double *>(alpha) : *static_cast<const float *>(alpha);
     const double t = wide ? *static_cast<const double *>(beta) : *static_cast<const float *>(beta);
     emulator::enqueue(stream, [=, d = *d, la = *la, lb = *lb, ly = *ly] {
@@ -177,7 +187,11 @@ EXPORT int cublasLtMatmul(int *, Desc *d, const void *alpha, const void *a, Layo
                     }
                     const int64_t at = g * ly.stride + int64_t(j) * ly.ld + int64_t(i);
                     const double old = t == 0 ? 0 : t * emulator::read(ly.type, c, at);
-                    emulator::write(ly.type, y, at, s * sum + old);
+                    double v = s * sum + old;
+                    if (d.epilogue & 4) {
+                        v += emulator::read(ly.type, d.bias, int64_t(i));
+                    }
+                    emulator::write(ly.type, y, at, (d.epilogue & 2) && v < 0 ? 0 : v);
                 }
             }
         }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 
 /// The kernels, compiled for the CPU (`kernels/host`).
 extern "C" int shim_has(const char *name);
@@ -199,6 +200,19 @@ EXPORT int cuGetErrorString(int code, const char **text) {
 
 static Device *here() { return device() < 0 ? nullptr : devices()[size_t(device())].get(); }
 
+/// Whether the calling thread may not take memory because it records a graph, which is void then.
+static bool refused(Device *d) {
+    std::lock_guard<std::mutex> lock(d->lock);
+    for (auto &s : d->streams) {
+        if (s->recording && s->recorder == std::this_thread::get_id() && capture_mode() != 2) {
+            explain("memory is taken while a graph is recorded");
+            s->void_recording = true;
+            return true;
+        }
+    }
+    return false;
+}
+
 EXPORT int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
     ENTER(int(OUT_OF_MEMORY));
     Device *d = here();
@@ -208,14 +222,10 @@ EXPORT int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
     if (bytes == 0) {
         return INVALID_VALUE;
     }
-    std::lock_guard<std::mutex> lock(d->lock);
-    for (auto &s : d->streams) {
-        if (s->recording && s->recorder == std::this_thread::get_id()) {
-            explain("memory is taken while a graph is recorded");
-            s->void_recording = true;
-            return CAPTURE_UNSUPPORTED;
-        }
+    if (refused(d)) {
+        return CAPTURE_UNSUPPORTED;
     }
+    std::lock_guard<std::mutex> lock(d->lock);
     void *p = nullptr;
     if (d->used + bytes > size_t(cap) || posix_memalign(&p, 512, bytes) != 0) {
         return OUT_OF_MEMORY;
@@ -259,18 +269,36 @@ EXPORT int cuMemGetInfo_v2(size_t *available, size_t *total) {
     return SUCCESS;
 }
 
+/// Page-locked memory, which the device reads when it comes to it.
+static std::mutex pinned_lock;
+static std::map<uint64_t, size_t> pinned;
+
+static bool is_pinned(const void *p) {
+    const auto address = reinterpret_cast<uint64_t>(p);
+    std::lock_guard<std::mutex> lock(pinned_lock);
+    auto after = pinned.upper_bound(address);
+    return after != pinned.begin() && (--after, address < after->first + after->second);
+}
+
 EXPORT int cuMemHostAlloc(void **p, size_t bytes, unsigned) {
     ENTER(int(OUT_OF_MEMORY));
     if (bytes == 0) {
         return INVALID_VALUE;
     }
+    if (here() != nullptr && refused(here())) {
+        return CAPTURE_UNSUPPORTED;
+    }
     *p = malloc(bytes);
     memset(*p, 0xFF, bytes);
+    std::lock_guard<std::mutex> lock(pinned_lock);
+    pinned[reinterpret_cast<uint64_t>(*p)] = bytes;
     live(1);
     return SUCCESS;
 }
 
 EXPORT int cuMemFreeHost(void *p) {
+    std::lock_guard<std::mutex> lock(pinned_lock);
+    pinned.erase(reinterpret_cast<uint64_t>(p));
     free(p);
     live(-1);
     return SUCCESS;
@@ -297,6 +325,13 @@ EXPORT int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, Str
     if (!inside(to, bytes)) {
         return INVALID_VALUE;
     }
+    if (is_pinned(from)) {
+        enqueue(s, [=] {
+            memcpy(reinterpret_cast<void *>(to), from, bytes);
+            return 0;
+        });
+        return SUCCESS;
+    }
     // Pageable memory is copied aside before the call returns.
     auto aside = std::make_shared<std::vector<char>>(static_cast<const char *>(from), static_cast<const char *>(from) + bytes);
     enqueue(s, [to, aside] {
@@ -313,6 +348,18 @@ EXPORT int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes) {
     }
     // On the default stream: others are not waited for.
     memcpy(to, reinterpret_cast<void *>(from), bytes);
+    return SUCCESS;
+}
+
+EXPORT int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, Stream *s) {
+    ENTER(int(INVALID_VALUE));
+    if (!inside(from, bytes)) {
+        return INVALID_VALUE;
+    }
+    enqueue(s, [=] {
+        memcpy(to, reinterpret_cast<void *>(from), bytes);
+        return 0;
+    });
     return SUCCESS;
 }
 
@@ -369,6 +416,21 @@ EXPORT int cuModuleGetFunction(std::string **function, Module *module, const cha
     return SUCCESS;
 }
 
+/// Adds the name of a kernel to the file EMULATED_LAUNCHED when it is first launched.
+static void note(const std::string &name) {
+    static const char *path = getenv("EMULATED_LAUNCHED");
+    static std::mutex one;
+    static std::set<std::string> seen;
+    std::lock_guard<std::mutex> hold(one);
+    if (path == nullptr || !seen.insert(name).second) {
+        return;
+    }
+    if (FILE *file = fopen(path, "a")) {
+        fprintf(file, "%s\n", name.c_str());
+        fclose(file);
+    }
+}
+
 EXPORT int cuLaunchKernel(std::string *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                           unsigned bz, unsigned shared, Stream *s, void **params, void **) {
     ENTER(int(INVALID_VALUE));
@@ -383,6 +445,7 @@ EXPORT int cuLaunchKernel(std::string *function, unsigned gx, unsigned gy, unsig
         values->emplace_back(from, from + sizes[i]);
     }
     const std::string name = *function;
+    note(name);
     enqueue(s, [=] {
         // Aligned as a parameter is on the device.
         std::vector<std::unique_ptr<char, void (*)(void *)>> copies;

@@ -67,6 +67,9 @@ int finish(Device &d);
 
 Stream *stream_of(Stream *s);
 
+/// What the calling thread may do while it records: 2, anything.
+int &capture_mode();
+
 /// A new stream, on the device's list.
 Stream *add_stream(Device *d);
 

@@ -6,9 +6,8 @@
 
 namespace emulator {
 
-/// Runs the first piece of work of a stream, if there is one.
-static bool step(Stream &s) {
-    std::lock_guard<std::recursive_mutex> running(s.running);
+/// Runs the first piece of work of a stream, if there is one; the caller has the stream to itself.
+static bool run_first(Stream &s) {
     std::function<int()> work;
     {
         std::lock_guard<std::mutex> lock(s.lock);
@@ -24,6 +23,11 @@ static bool step(Stream &s) {
     return true;
 }
 
+static bool step(Stream &s) {
+    std::lock_guard<std::recursive_mutex> running(s.running);
+    return run_first(s);
+}
+
 int finish(Stream &s) {
     while (step(s)) {
     }
@@ -32,12 +36,12 @@ int finish(Stream &s) {
     return s.device->error;
 }
 
+/// Who waits for a mark may have another stream to himself, for which this one's thread waits: so nobody waits for a thread,
+/// only for the mark.
 static void finish_until(Stream &s, const std::atomic<bool> &done) {
-    while (!done && step(s)) {
-    }
     while (!done) {
-        std::lock_guard<std::recursive_mutex> running(s.running);
-        if (!done) {
+        std::unique_lock<std::recursive_mutex> running(s.running, std::try_to_lock);
+        if (!running || !run_first(s)) {
             std::this_thread::yield();
         }
     }
@@ -60,6 +64,11 @@ Stream *add_stream(Device *d) {
     std::lock_guard<std::mutex> hold(d->lock);
     d->streams.push_back(s);
     return s.get();
+}
+
+int &capture_mode() {
+    static thread_local int mode = 0;
+    return mode;
 }
 
 Stream *stream_of(Stream *s) { return s != nullptr ? s : device() < 0 ? nullptr : devices()[device()]->standard; }
@@ -196,6 +205,12 @@ EXPORT int cuStreamBeginCapture_v2(Stream *s, int) {
     s->recording = std::make_unique<Graph>();
     s->recorder = std::this_thread::get_id();
     s->void_recording = false;
+    return SUCCESS;
+}
+
+EXPORT int cuThreadExchangeStreamCaptureMode(int *mode) {
+    ENTER(int(INVALID_VALUE));
+    std::swap(*mode, capture_mode());
     return SUCCESS;
 }
 

@@ -137,3 +137,20 @@ template <class T> DEVICE void deinterleave(const T *x, const Operands &parts, i
         deinterleave<T>(x, parts, pixels, each, total, first);                                                         \
     }
 FOR_SIZES(INTERLEAVE)
+
+/// Bytes from one place to another: 16 at a time where both start at a multiple of 16.
+struct Pair {
+    const void *from;
+    void *to;
+    i64 bytes;
+};
+
+/// Copies each pair; grid y the pairs, grid x any.
+KERNEL(copy_many, const Pair *pairs) {
+    const Pair p = pairs[blockIdx.y];
+    const i64 packs = aligned(p.from) && aligned(p.to) ? p.bytes / 16 : 0;
+    FOR_GRID(i, packs) { ((Pack<u32, 4> *)p.to)[i] = ((const Pack<u32, 4> *)p.from)[i]; }
+    if (blockIdx.x == 0) {
+        for (i64 i = packs * 16 + threadIdx.x; i < p.bytes; i += BLOCK) { ((u8 *)p.to)[i] = ((const u8 *)p.from)[i]; }
+    }
+}

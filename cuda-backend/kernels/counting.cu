@@ -1,4 +1,4 @@
-// Counts of integers, histograms, confusion matrices. Counts are integers: atomic additions give the same in any order.
+// Counts of integers, histograms. Counts are integers: atomic additions give the same in any order.
 #include "preamble.cuh"
 
 /// Counters that a block keeps to itself before it adds them to everybody's.
@@ -59,22 +59,3 @@ FOR_INTEGERS(BINCOUNT)
         });                                                                                                            \
     }
 FOR_FLOATS(HISTOGRAM)
-
-/// counts [classes, classes]: pixels of true class (row) and predicted class (column). Labels equal to `ignore` take no
-/// part; other classes outside 0..classes are reported.
-#define CONFUSION(T)                                                                                                   \
-    KERNEL(confusion_##T, const T *truth, const u8 *predicted, u64 *counts, i64 n, int classes, i64 ignore,            \
-           u64 *fault, u32 ticket) {                                                                                   \
-        count(counts, n, classes * classes, [=](i64 i) -> i64 {                                                        \
-            const i64 t = truth[i], p = predicted[i];                                                                  \
-            if (t == ignore) {                                                                                         \
-                return -1;                                                                                             \
-            }                                                                                                          \
-            if (t < 0 || t >= classes || p >= classes) {                                                               \
-                report(fault, ticket, i);                                                                              \
-                return -1;                                                                                             \
-            }                                                                                                          \
-            return t * classes + p;                                                                                    \
-        });                                                                                                            \
-    }
-FOR_INTEGERS(CONFUSION)

@@ -67,7 +67,8 @@ template <class T> struct Normal {
 };
 
 template <class T, class Distribution>
-DEVICE void random_values(T *y, i64 n, u64 seed, u64 stream, f64 a, f64 b) {
+DEVICE void random_values(T *y, i64 n, u64 seed, u64 stream, const u64 *shift, f64 a, f64 b) {
+    stream += shift ? *shift : 0;
     FOR_GRID(block, (n + 3) / 4) {
         wide_t<T> values[4];
         Distribution::draw(philox(seed, stream, (u64)block), a, b, values);
@@ -79,15 +80,15 @@ DEVICE void random_values(T *y, i64 n, u64 seed, u64 stream, f64 a, f64 b) {
     }
 }
 
-/// Element i from word i % 4 of block i / 4. (a, b): bounds; mean and deviation; probability of a 1 and nothing.
+/// Element i from word i % 4 of block i / 4; *shift, where there is one, is added to the stream. (a, b): bounds; mean and deviation; probability of a 1 and nothing.
 #define RANDOM(T)                                                                                                      \
-    KERNEL(random_uniform_##T, T *y, i64 n, u64 seed, u64 stream, f64 a, f64 b) {                                      \
-        random_values<T, Uniform<T>>(y, n, seed, stream, a, b);                                                        \
+    KERNEL(random_uniform_##T, T *y, i64 n, u64 seed, u64 stream, const u64 *shift, f64 a, f64 b) {                    \
+        random_values<T, Uniform<T>>(y, n, seed, stream, shift, a, b);                                                 \
     }                                                                                                                  \
-    KERNEL(random_normal_##T, T *y, i64 n, u64 seed, u64 stream, f64 a, f64 b) {                                       \
-        random_values<T, Normal<T>>(y, n, seed, stream, a, b);                                                         \
+    KERNEL(random_normal_##T, T *y, i64 n, u64 seed, u64 stream, const u64 *shift, f64 a, f64 b) {                     \
+        random_values<T, Normal<T>>(y, n, seed, stream, shift, a, b);                                                  \
     }                                                                                                                  \
-    KERNEL(random_bernoulli_##T, T *y, i64 n, u64 seed, u64 stream, f64 a, f64 b) {                                    \
-        random_values<T, Bernoulli<T>>(y, n, seed, stream, a, b);                                                      \
+    KERNEL(random_bernoulli_##T, T *y, i64 n, u64 seed, u64 stream, const u64 *shift, f64 a, f64 b) {                  \
+        random_values<T, Bernoulli<T>>(y, n, seed, stream, shift, a, b);                                               \
     }
 FOR_FLOATS(RANDOM)

@@ -1,13 +1,12 @@
-// Updates of many parameters in one launch: SGD and Adam, as `nn::optim` computes them, on gradients that may still be
-// scaled, and the check that all gradients are finite. Rates and scales are read from device memory, so that a recorded step
-// stays valid while they change.
+// Updates of many parameters in one launch, as `tensor::ops::Update` defines them, on gradients that may still be scaled; the
+// check that all gradients are finite; the sum of all squares, for clipping. Numbers, the gradients' factor and the check's
+// result are read from device memory, so that a recorded step stays valid while they change.
 #include "preamble.cuh"
 
-/// A parameter, its gradient and its state, before and after (which may be the same memory); null for what there is not.
-/// `copy` gets the new parameter in the gradient's type.
+/// A parameter, its gradient and its slots, before and after; null for what there is not.
 struct Slice {
     const void *param, *grad, *first, *second;
-    void *new_param, *new_first, *new_second, *copy;
+    void *new_param, *new_first, *new_second;
     i64 len;
 };
 
@@ -19,91 +18,138 @@ struct Adam {
     f64 keep_first, add_first, keep_second, add_second, size, root, eps, keep, decay;
 };
 
-/// Whether the step is not to be taken: the word of `check_finite`, or null.
-DEVICE bool skipped(const u32 *found) { return found && *found != 0; }
+struct Average {
+    f64 keep, take;
+};
 
-/// The gradient, with the loss scale taken off.
-template <class P, class G> DEVICE P gradient(const Slice &s, i64 i, P unscale) {
-    return (P)wide(((const G *)s.grad)[i]) * unscale;
-}
+/// The 32 bits of 1.0f, by which `check_finite` says that it found something.
+#define FOUND 0x3f800000u
 
-template <class P, class G> DEVICE void store(const Slice &s, i64 i, P value) {
-    ((P *)s.new_param)[i] = value;
-    if (s.copy) {
-        ((G *)s.copy)[i] = narrow<G>(value);
-    }
-}
+/// Element i of the gradient, with the loss scale taken off.
+template <class T> DEVICE T gradient(const Slice &s, i64 i, T factor) { return ((const T *)s.grad)[i] * factor; }
 
-template <class P, class G>
-DEVICE void sgd(const Slice *slices, const Sgd *numbers, int nesterov, const f64 *scale, const u32 *found) {
+template <class T>
+DEVICE void sgd(const Slice *slices, const Sgd *numbers, int nesterov, const f64 *factor, const u32 *found) {
     const Slice s = slices[blockIdx.y];
     const Sgd n = numbers[blockIdx.y];
-    const P rate = (P)n.rate, decay = (P)n.decay, momentum = (P)n.momentum, unscale = scale ? (P)(1.0 / *scale) : (P)1;
-    const bool skip = skipped(found);
+    const T rate = (T)n.rate, decay = (T)n.decay, momentum = (T)n.momentum, unscale = (T)*factor;
+    const bool skip = *found != 0;
     FOR_GRID(i, s.len) {
-        P p = ((const P *)s.param)[i], b = s.first ? ((const P *)s.first)[i] : (P)0;
+        T p = ((const T *)s.param)[i], b = s.first ? ((const T *)s.first)[i] : (T)0;
         if (!skip) {
-            P step = gradient<P, G>(s, i, unscale) + decay * p;
+            T step = gradient(s, i, unscale) + decay * p;
             if (s.first) {
                 b = momentum * b + step;
                 step = nesterov ? step + momentum * b : b;
             }
             p = p - rate * step;
         }
-        store<P, G>(s, i, p);
+        ((T *)s.new_param)[i] = p;
         if (s.first) {
-            ((P *)s.new_first)[i] = b;
+            ((T *)s.new_first)[i] = b;
         }
     }
 }
 
-template <class P, class G>
-DEVICE void adam(const Slice *slices, const Adam *numbers, const f64 *scale, const u32 *found) {
+template <class T> DEVICE void adam(const Slice *slices, const Adam *numbers, const f64 *factor, const u32 *found) {
     const Slice s = slices[blockIdx.y];
     const Adam n = numbers[blockIdx.y];
-    const P b1 = (P)n.keep_first, a1 = (P)n.add_first, b2 = (P)n.keep_second, a2 = (P)n.add_second;
-    const P size = (P)n.size, root = (P)n.root, eps = (P)n.eps, keep = (P)n.keep, decay = (P)n.decay;
-    const P unscale = scale ? (P)(1.0 / *scale) : (P)1;
-    const bool skip = skipped(found);
+    const T b1 = (T)n.keep_first, a1 = (T)n.add_first, b2 = (T)n.keep_second, a2 = (T)n.add_second;
+    const T size = (T)n.size, root = (T)n.root, eps = (T)n.eps, keep = (T)n.keep, decay = (T)n.decay;
+    const T unscale = (T)*factor;
+    const bool skip = *found != 0;
     FOR_GRID(i, s.len) {
-        P p = ((const P *)s.param)[i], m = ((const P *)s.first)[i], v = ((const P *)s.second)[i];
+        T p = ((const T *)s.param)[i], m = ((const T *)s.first)[i], v = ((const T *)s.second)[i];
         if (!skip) {
-            const P g = gradient<P, G>(s, i, unscale) + decay * p;
+            const T g = gradient(s, i, unscale) + decay * p;
             p = p * keep;
             m = b1 * m + a1 * g;
             v = b2 * v + a2 * g * g;
             p = p - size * m / (sqrt(v) / root + eps);
         }
-        store<P, G>(s, i, p);
-        ((P *)s.new_first)[i] = m;
-        ((P *)s.new_second)[i] = v;
+        ((T *)s.new_param)[i] = p;
+        ((T *)s.new_first)[i] = m;
+        ((T *)s.new_second)[i] = v;
     }
 }
 
-/// Sets *found where a gradient is infinite or NaN.
-template <class G> DEVICE void check_finite(const Slice *slices, u32 *found) {
+template <class T> DEVICE void average(const Slice *slices, const Average *numbers, const f64 *factor, const u32 *found) {
+    const Slice s = slices[blockIdx.y];
+    const T keep = (T)numbers[blockIdx.y].keep, take = (T)numbers[blockIdx.y].take, unscale = (T)*factor;
+    const bool skip = *found != 0;
+    FOR_GRID(i, s.len) {
+        const T p = ((const T *)s.param)[i];
+        ((T *)s.new_param)[i] = skip ? p : keep * p + take * gradient(s, i, unscale);
+    }
+}
+
+template <class T> DEVICE void check_finite(const Slice *slices, u32 *found) {
     const Slice s = slices[blockIdx.y];
     bool bad = false;
     FOR_GRID(i, s.len) {
-        const wide_t<G> v = wide(((const G *)s.grad)[i]);
+        const T v = ((const T *)s.grad)[i];
         bad = bad || !(v - v == 0);
     }
     if (bad) {
-        atomicOr(found, 1u);
+        atomicOr(found, FOUND);
     }
 }
 
-/// Parameters and state of type P, gradients of type G; grid y the slices, grid x any. `scale` is what the loss was multiplied
-/// with (null: 1); where *found is set, values are only copied.
-#define OPTIMIZER(P, G)                                                                                                \
-    KERNEL(sgd_##G, const Slice *slices, const Sgd *numbers, int nesterov, const f64 *scale, const u32 *found) {       \
-        sgd<P, G>(slices, numbers, nesterov, scale, found);                                                            \
+/// Parameters of type T; grid y the slices, grid x any. Gradients are multiplied with *factor; where *found is not 0, values
+/// are only copied. `check_finite` makes *found, a float that starts as 0, 1 where a gradient is infinite or NaN.
+#define OPTIMIZER(T)                                                                                                   \
+    KERNEL(sgd_##T, const Slice *slices, const Sgd *numbers, int nesterov, const f64 *factor, const u32 *found) {      \
+        sgd<T>(slices, numbers, nesterov, factor, found);                                                              \
     }                                                                                                                  \
-    KERNEL(adam_##G, const Slice *slices, const Adam *numbers, const f64 *scale, const u32 *found) {                   \
-        adam<P, G>(slices, numbers, scale, found);                                                                     \
+    KERNEL(adam_##T, const Slice *slices, const Adam *numbers, const f64 *factor, const u32 *found) {                  \
+        adam<T>(slices, numbers, factor, found);                                                                       \
     }                                                                                                                  \
-    KERNEL(check_finite_##G, const Slice *slices, u32 *found) { check_finite<G>(slices, found); }
-OPTIMIZER(f32, f32)
-OPTIMIZER(f32, f16)
-OPTIMIZER(f32, bf16)
-OPTIMIZER(f64, f64)
+    KERNEL(average_##T, const Slice *slices, const Average *numbers, const f64 *factor, const u32 *found) {            \
+        average<T>(slices, numbers, factor, found);                                                                    \
+    }                                                                                                                  \
+    KERNEL(check_finite_##T, const Slice *slices, u32 *found) { check_finite<T>(slices, found); }
+OPTIMIZER(f32)
+OPTIMIZER(f64)
+
+/// Elements of a slice that one block sums.
+#define PIECE 16384
+
+/// Of a tensor: its elements, and the place of its first sum.
+struct Squares {
+    const void *x;
+    i64 len, first;
+};
+
+DEVICE f64 add(f64 a, f64 b) { return a + b; }
+
+template <class T> DEVICE void square_sum(const Squares *slices, f64 *sums) {
+    const Squares s = slices[blockIdx.y];
+    const i64 pieces = (s.len + PIECE - 1) / PIECE;
+    for (i64 piece = blockIdx.x; piece < pieces; piece += gridDim.x) {
+        const i64 end = piece * PIECE + PIECE < s.len ? piece * PIECE + PIECE : s.len;
+        f64 sum = 0;
+        for (i64 i = piece * PIECE + threadIdx.x; i < end; i += BLOCK) {
+            const f64 v = Number<T>::to(((const T *)s.x)[i]);
+            sum += v * v;
+        }
+        sum = block_fold(sum, add);
+        if (threadIdx.x == 0) {
+            sums[s.first + piece] = sum;
+        }
+    }
+}
+
+/// sums[first + i]: the sum of the squares of piece i of a slice; grid y the slices, grid x any.
+#define SQUARE_SUM(T)                                                                                                  \
+    KERNEL(square_sum_##T, const Squares *slices, f64 *sums) { square_sum<T>(slices, sums); }
+FOR_FLOATS(SQUARE_SUM)
+
+/// *y: the sum of n sums; one block.
+KERNEL(square_sum_finish, const f64 *sums, f64 *y, i64 n) {
+    f64 sum = 0;
+    for (i64 i = threadIdx.x; i < n; i += BLOCK) { sum += sums[i]; }
+    sum = block_fold(sum, add);
+    if (threadIdx.x == 0) {
+        *y = sum;
+    }
+}

@@ -1,8 +1,9 @@
 //! A GPU as a [`Backend`] of `tensor`.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 
 use smallvec::SmallVec;
 use tensor::{Backend, Buffer, DType, Graph, Meta, Op, Outputs, Plan, Tensor};
@@ -11,9 +12,10 @@ use crate::buffer::CudaBuffer;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::gpu::Exec;
-use crate::memory::PoolStats;
+use crate::memory::{Pool, PoolStats};
 use crate::ops::{self, Run};
 use crate::plan::CudaPlan;
+use crate::recording::Recorder;
 use crate::runtime::Context;
 
 /// One GPU.
@@ -24,6 +26,12 @@ pub struct CudaBackend {
     this: Weak<CudaBackend>,
     /// Whether plans compute in f16 (1) or bf16 (2) instead of f32.
     plans: AtomicU8,
+    /// The thread that records, if one does.
+    recorder: Mutex<Option<Recorder>>,
+    /// Memory of recordings.
+    recordings: Mutex<Vec<Weak<Pool>>>,
+    /// The peak of its memory before the last recording.
+    peak_before: AtomicUsize,
 }
 
 impl CudaBackend {
@@ -37,7 +45,15 @@ impl CudaBackend {
     }
 
     fn of(name: String, exec: Exec) -> Arc<Self> {
-        Arc::new_cyclic(|this| Self { name, exec, this: this.clone(), plans: AtomicU8::new(0) })
+        Arc::new_cyclic(|this| Self {
+            name,
+            exec,
+            this: this.clone(),
+            plans: AtomicU8::new(0),
+            recorder: Mutex::default(),
+            recordings: Mutex::default(),
+            peak_before: AtomicUsize::new(0),
+        })
     }
 
     /// The same device with a stream and memory of its own.
@@ -45,8 +61,47 @@ impl CudaBackend {
         Ok(Self::of(self.name.clone(), self.exec.apart()?))
     }
 
+    /// Its own stream and memory.
     pub(crate) fn exec(&self) -> &Exec {
         &self.exec
+    }
+
+    /// Where work of this thread goes: to a recording of its own, or to the device's stream.
+    fn current(&self) -> Exec {
+        self.recorder()
+            .as_ref()
+            .filter(|r| r.thread == thread::current().id())
+            .map_or(&self.exec, |r| &r.exec)
+            .clone()
+    }
+
+    fn recorder(&self) -> MutexGuard<'_, Option<Recorder>> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends the work of this thread to `exec` until the result is dropped.
+    pub(crate) fn begin_recording(&self, exec: &Exec) -> Result<EndRecording<'_>> {
+        let mut recorder = self.recorder();
+        if recorder.is_some() {
+            return Err(Error::Unusable("another thread records a step on this device".to_owned()));
+        }
+        self.peak_before.store(self.memory().peak, Ordering::Relaxed);
+        self.exec.pool.reset_peak();
+        let mut recordings = self.recordings();
+        recordings.retain(|pool| pool.strong_count() > 0);
+        recordings.push(Arc::downgrade(&exec.pool));
+        *recorder = Some(Recorder { thread: thread::current().id(), exec: exec.clone() });
+        Ok(EndRecording(self))
+    }
+
+    /// Fails while this thread records.
+    fn waits(&self, what: &str) -> Result<()> {
+        match self.current().recording() {
+            Some(_) => {
+                Err(Error::Unusable(format!("{what} while a step is recorded: it can not be replayed")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// In which type plans made from now on compute: f32 (at first), f16 or bf16. Their inputs and outputs stay f32.
@@ -89,14 +144,26 @@ impl CudaBackend {
         &self.exec.gpu.context
     }
 
-    /// Account of its memory.
+    /// Account of its memory. All that a recording has counts as held as long as the recording lives.
     pub fn memory(&self) -> PoolStats {
-        self.exec.pool.stats()
+        let mut sum = self.exec.pool.stats();
+        for pool in self.recordings().iter().filter_map(Weak::upgrade) {
+            let PoolStats { reserved, slabs, .. } = pool.stats();
+            (sum.held, sum.peak) = (sum.held + reserved, sum.peak + reserved);
+            (sum.reserved, sum.slabs) = (sum.reserved + reserved, sum.slabs + slabs);
+        }
+        sum.peak = sum.peak.max(self.peak_before.load(Ordering::Relaxed));
+        sum
+    }
+
+    fn recordings(&self) -> MutexGuard<'_, Vec<Weak<Pool>>> {
+        self.recordings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the peak of [`CudaBackend::memory`] start anew.
     pub fn reset_peak_memory(&self) {
         self.exec.pool.reset_peak();
+        self.peak_before.store(0, Ordering::Relaxed);
     }
 
     /// Gives memory that no tensor holds back to the driver.
@@ -113,7 +180,7 @@ impl CudaBackend {
         self.exec.gpu.tf32.store(on, Ordering::Relaxed);
     }
 
-    fn shared(&self) -> Result<Arc<Self>> {
+    pub(crate) fn shared(&self) -> Result<Arc<Self>> {
         self.this.upgrade().ok_or_else(|| Error::Unusable(format!("{} was closed", self.name)))
     }
 
@@ -121,18 +188,35 @@ impl CudaBackend {
         result.map_err(|e| e.on(&self.name))
     }
 
+    /// Runs `work` with what an operation called `op` would have at hand.
+    pub(crate) fn run_named<T>(
+        &self,
+        op: &'static str,
+        work: impl FnOnce(&Run) -> Result<T>,
+    ) -> tensor::Result<T> {
+        self.on(self.shared().and_then(|device| work(&Run::new(&self.current(), &device, op))))
+    }
+
     fn run_here(&self, op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
         let device = self.shared()?;
-        ops::run(&Run::new(&self.exec, &device, op.name()), op, ins, outs)
+        ops::run(&Run::new(&self.current(), &device, op.name()), op, ins, outs)
     }
 
     fn upload_here(&self, bytes: &[u8]) -> Result<Arc<dyn Buffer>> {
-        let memory = self.exec.pool.take(bytes.len(), "upload")?;
-        self.exec.stream.upload(bytes, &memory)?;
-        Ok(Arc::new(CudaBuffer::new(memory, &self.shared()?)))
+        let exec = self.current();
+        let Some(kept) = exec.recording() else {
+            let memory = exec.pool.take(bytes.len(), "upload")?;
+            exec.stream.upload(bytes, &memory)?;
+            return Ok(Arc::new(CudaBuffer::new(memory, &self.shared()?)));
+        };
+        let memory = kept.upload(bytes, "constant of a recording")?;
+        let buffer: Arc<dyn Buffer> = Arc::new(CudaBuffer::new(memory, &self.shared()?));
+        kept.buffer(&buffer);
+        Ok(buffer)
     }
 
     fn download_here(&self, buffer: &dyn Buffer) -> Result<Vec<u8>> {
+        self.waits("a value is read")?;
         let buffer = buffer.as_any().downcast_ref::<CudaBuffer>();
         let buffer = buffer.ok_or_else(|| Error::Unusable("not a buffer of a GPU".to_owned()))?;
         let mut bytes = vec![0; buffer.bytes()];
@@ -165,7 +249,18 @@ impl Backend for CudaBackend {
     }
 
     fn synchronize(&self) -> tensor::Result<()> {
-        self.on(self.exec.stream.synchronize().and_then(|()| self.exec.gpu.faults.check(&self.exec.stream)))
+        let waited = self.waits("somebody waits").and_then(|()| self.exec.stream.synchronize());
+        self.on(waited.and_then(|()| self.exec.gpu.faults.check(&self.exec.stream)))
+    }
+}
+
+/// Ends what [`CudaBackend::begin_recording`] began.
+#[derive(Debug)]
+pub(crate) struct EndRecording<'a>(&'a CudaBackend);
+
+impl Drop for EndRecording<'_> {
+    fn drop(&mut self) {
+        *self.0.recorder() = None;
     }
 }
 

@@ -8,17 +8,26 @@ use tensor::{Buffer, Device, Tensor};
 use crate::backend::CudaBackend;
 use crate::error::{Error, Result};
 use crate::memory::Memory;
+use crate::runtime::Event;
+use crate::staging::Free;
 
 /// Device memory with the device that it belongs to.
 #[derive(Debug)]
 pub struct CudaBuffer {
-    memory: Memory,
+    memory: Arc<Memory>,
     device: Arc<CudaBackend>,
+    /// Where the memory goes instead of back to its pool.
+    home: Option<Arc<Free>>,
 }
 
 impl CudaBuffer {
     pub(crate) fn new(memory: Memory, device: &Arc<CudaBackend>) -> Self {
-        Self { memory, device: device.clone() }
+        Self { memory: Arc::new(memory), device: device.clone(), home: None }
+    }
+
+    /// Memory of another stream's, that the device's stream uses until this is dropped.
+    pub(crate) fn staged(memory: Arc<Memory>, device: &Arc<CudaBackend>, home: &Arc<Free>) -> Self {
+        Self { memory, device: device.clone(), home: Some(home.clone()) }
     }
 
     /// The memory.
@@ -36,6 +45,14 @@ impl CudaBuffer {
             };
             Error::Unusable(what.to_owned())
         })
+    }
+}
+
+impl Drop for CudaBuffer {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            home.give(&self.memory, Event::record(&self.device.exec().stream));
+        }
     }
 }
 

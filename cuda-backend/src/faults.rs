@@ -60,7 +60,12 @@ pub(crate) struct Faults {
 struct Tickets {
     next: u32,
     checks: Vec<Check>,
+    /// Of recorded launches, which report under the same number at each replay.
+    kept: Vec<Option<Check>>,
 }
+
+/// Set in the tickets of recorded launches; the others stay below.
+const KEPT: u32 = 1 << (64 - PLACE - 1);
 
 impl Faults {
     pub fn new(pool: &std::sync::Arc<Pool>) -> Result<Self> {
@@ -73,7 +78,7 @@ impl Faults {
     pub fn ticket(&self, check: Check) -> (u64, u32) {
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         // 24 bits go into a report; of launches with the same number the later one is named.
-        let ticket = tickets.next % (1 << (64 - PLACE - 1));
+        let ticket = tickets.next % KEPT;
         tickets.next = tickets.next.wrapping_add(1);
         let at = ticket as usize % REMEMBERED;
         if at < tickets.checks.len() {
@@ -83,6 +88,28 @@ impl Faults {
         }
         self.pending.store(true, Ordering::Release);
         (self.word.address(), ticket)
+    }
+
+    /// As [`Faults::ticket`] for a launch that is recorded: the number is its own until [`Faults::release`].
+    pub fn keep(&self, check: Check) -> (u64, u32) {
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = tickets.kept.iter().position(Option::is_none);
+        let at = free.unwrap_or_else(|| {
+            tickets.kept.push(None);
+            tickets.kept.len() - 1
+        });
+        tickets.kept[at] = Some(check);
+        (self.word.address(), KEPT | at as u32)
+    }
+
+    /// Lets the tickets of a recording be given to others.
+    pub fn release(&self, kept: &[u32]) {
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        for ticket in kept {
+            if let Some(check) = tickets.kept.get_mut((ticket & !KEPT) as usize) {
+                *check = None;
+            }
+        }
     }
 
     /// Lets recorded work report again: a replay takes no ticket.
@@ -102,9 +129,13 @@ impl Faults {
             return Ok(());
         }
         stream.upload(&NONE.to_le_bytes(), &self.word)?;
-        let (ticket, element) = ((report >> PLACE) as usize, report & ((1 << PLACE) - 1));
+        let (ticket, element) = ((report >> PLACE) as u32, report & ((1 << PLACE) - 1));
         let tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(check) = tickets.checks.get(ticket % REMEMBERED) else {
+        let check = match ticket & KEPT {
+            0 => tickets.checks.get(ticket as usize % REMEMBERED),
+            _ => tickets.kept.get((ticket & !KEPT) as usize).and_then(Option::as_ref),
+        };
+        let Some(check) = check else {
             return Err(Error::Value { op: "kernel", what: format!("element {element} is out of range") });
         };
         Err(Error::Value { op: check.op, what: check.describe(element as usize) })

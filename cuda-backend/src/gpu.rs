@@ -8,8 +8,9 @@ use crate::dnn::Dnn;
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::faults::Faults;
+use crate::kept::Kept;
 use crate::memory::Pool;
-use crate::runtime::{Context, Kernels, Priority, Stream};
+use crate::runtime::{CapturedGraph, Context, Kernels, Priority, Stream};
 
 /// One device, ready for work.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub(crate) struct Exec {
     pub gpu: Arc<Gpu>,
     pub stream: Arc<Stream>,
     pub pool: Arc<Pool>,
+    /// Where its work is made to be recorded.
+    kept: Option<Arc<Kept>>,
 }
 
 impl Exec {
@@ -54,13 +57,41 @@ impl Exec {
         let kernels = Kernels::new(&context, env);
         let (tf32, env) = (AtomicBool::new(false), env.clone());
         let gpu = Gpu { context, kernels, faults, tf32, env, dnn: OnceLock::new(), blas: OnceLock::new() };
-        Ok(Self { gpu: Arc::new(gpu), stream, pool })
+        Ok(Self { gpu: Arc::new(gpu), stream, pool, kept: None })
     }
 
     /// The same device with a stream and memory of its own: what a recorded graph uses must not be handed to anybody else,
     /// and what others put on their streams meanwhile must not be recorded.
     pub fn apart(&self) -> Result<Self> {
+        self.beside(Pool::new)
+    }
+
+    /// The same, for work that is recorded at once: its memory may come from the driver meanwhile.
+    pub fn apart_for_recording(&self) -> Result<Self> {
+        self.beside(Pool::for_recording)
+    }
+
+    fn beside(&self, pool: impl FnOnce(&Arc<Stream>) -> Arc<Pool>) -> Result<Self> {
+        let kept = Some(Arc::new(Kept::new(&self.gpu, &self.pool)?));
         let stream = Stream::new(&self.gpu.context, Priority::Normal)?;
-        Ok(Self { gpu: self.gpu.clone(), pool: Pool::new(&stream), stream })
+        Ok(Self { gpu: self.gpu.clone(), pool: pool(&stream), stream, kept })
+    }
+
+    /// Records what `work` puts on this stream, which was made apart.
+    pub fn capture(&self, work: impl FnOnce() -> Result<()>) -> Result<CapturedGraph> {
+        match &self.kept {
+            Some(kept) => self.stream.capture(|| kept.during(work)),
+            None => self.stream.capture(work),
+        }
+    }
+
+    /// What is kept for the recording that is under way, if one is.
+    pub fn recording(&self) -> Option<&Arc<Kept>> {
+        self.kept.as_ref().filter(|kept| kept.on())
+    }
+
+    /// Sets the shift of random streams in replays that come after it on `stream`.
+    pub fn shift(&self, stream: &Stream, by: u64) -> Result<()> {
+        self.kept.as_ref().map_or(Ok(()), |kept| kept.set_shift(stream, by))
     }
 }

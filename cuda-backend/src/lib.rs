@@ -14,6 +14,8 @@
 //! | `dnn`, `blas`, [`nccl`] | cuDNN, cuBLASLt, NCCL |
 //! | `ops` | each operation's kernel or library call; start here to add one |
 //! | `plan` | graphs, recorded and replayed |
+//! | `staging` | batches on their way to the device |
+//! | `recording`, `kept` | whole steps, recorded and replayed |
 //! | `faults` | values out of range, told by kernels |
 //! | [`cache`] | what is kept on disk: compiled kernels, fastest algorithms |
 //!
@@ -32,13 +34,16 @@ mod faults;
 mod ffi;
 pub mod folders;
 mod gpu;
+mod kept;
 pub mod locate;
 pub mod memory;
 pub mod nccl;
 mod ops;
 mod plan;
+mod recording;
 pub mod report;
 pub mod runtime;
+mod staging;
 pub mod version;
 
 pub use backend::{CudaBackend, device};
@@ -47,4 +52,6 @@ pub use catalog::Library;
 pub use environment::Environment;
 pub use error::{Code, Error, Result};
 pub use locate::{Found, Missing, locate};
+pub use recording::{Recorded, Recording};
 pub use report::{Report, examine};
+pub use staging::{Staged, Staging};

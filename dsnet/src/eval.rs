@@ -62,9 +62,10 @@ fn evaluate_part(
         if batch.is_empty() {
             continue;
         }
-        let found: Vec<u8> = predictor.labels(&batch.images, &normalization)?.to_vec()?;
-        let truth: Vec<u8> = batch.labels.to_vec()?;
-        confusion.add(&truth, &found).map_err(|e| e.during(format!("scoring {}", batch.names[0])))?;
+        let found = predictor.labels(&batch.images, &normalization)?;
+        confusion
+            .add_maps(&batch.labels, &found)
+            .map_err(|e| e.during(format!("scoring {}", batch.names[0])))?;
     }
     confusion.sum_over(ranks)
 }

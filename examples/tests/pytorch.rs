@@ -78,7 +78,7 @@ fn every_layer_loss_and_optimiser_has_a_row() {
     ];
     check("Losses", &public("nn/src/loss/mod.rs", |name| others.contains(&name)));
     // The machinery around the rules.
-    let others = ["Gradient", "Hyper", "Optimizer", "Rule", "State", "check_finite", "gradients"];
+    let others = ["Gradient", "Hyper", "Optimizer", "Proposal", "Rule", "State", "check_finite", "gradients"];
     check("Optimisers", &public("nn/src/optim/mod.rs", |name| others.contains(&name)));
     let curve = read("nn/src/schedule/curve.rs");
     let body = curve.split("pub enum Curve {").nth(1).and_then(|t| t.split("\n}").next()).unwrap();

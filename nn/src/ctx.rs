@@ -15,6 +15,9 @@ use crate::{
     collective::{Collective, Solo},
 };
 
+/// Draws that a step has room for.
+const SPACING: u64 = 1 << 20;
+
 /// Tape, mode, precision, ranks, random stream and path of one forward pass.
 pub struct Ctx {
     tape: Option<Tape>,
@@ -167,7 +170,12 @@ impl Ctx {
         let draw = self.draws.get();
         self.draws.set(draw + 1);
         // Streams of a step are spaced so that no layer's stream meets another step's.
-        Key::new(self.key.seed, self.key.stream.wrapping_mul(1 << 20).wrapping_add(draw))
+        Key::new(self.key.seed, self.key.stream.wrapping_mul(SPACING).wrapping_add(draw))
+    }
+
+    /// By how much the streams of [`Ctx::next_key`] differ between steps whose keys have these streams.
+    pub fn shift(from: u64, to: u64) -> u64 {
+        to.wrapping_sub(from).wrapping_mul(SPACING)
     }
 
     /// Path of the module that runs, as `up4.right.1`.

@@ -135,6 +135,10 @@ ops! {
     FocalLoss,
     /// The analytic gradient of `FocalLoss` with respect to the logits.
     FocalLossInput,
+    /// One step of an optimiser on many parameters.
+    Update,
+    /// The sum of the squares of all elements of many tensors.
+    SquareSum,
 }
 
 impl Op {

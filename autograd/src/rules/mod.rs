@@ -59,6 +59,7 @@ pub(crate) fn differentiable(op: &Op) -> bool {
         Op::BatchNorm(_) | Op::BatchNormStats(_) | Op::BatchNormApply(_) => true,
         Op::BatchNormReduce(_) | Op::BatchNormInput(_) => true,
         Op::FocalLoss(_) | Op::FocalLossInput(_) => true,
+        Op::Update(_) | Op::SquareSum(_) => false,
     }
 }
 
@@ -68,6 +69,7 @@ pub(crate) fn saves(op: &Op, needs: &[bool]) -> Saves {
     match op {
         Op::Full(_) | Op::Arange(_) | Op::Random(_) => Saves::NOTHING,
         Op::Compare(_) | Op::ArgReduce(_) | Op::Bincount(_) | Op::Histogram(_) => Saves::NOTHING,
+        Op::Update(_) | Op::SquareSum(_) => Saves::NOTHING,
         Op::Reshape(_) | Op::Permute(_) | Op::BroadcastTo(_) | Op::Slice(_) | Op::Unslice(_) => {
             Saves::NOTHING
         }
@@ -104,6 +106,7 @@ pub(crate) fn backward(op: &Op, cx: &Context<'_>) -> Gradients {
     match op {
         Op::Full(_) | Op::Arange(_) | Op::Random(_) => Ok(vec![]),
         Op::Compare(_) | Op::ArgReduce(_) | Op::Bincount(_) | Op::Histogram(_) => Ok(vec![None; cx.inputs()]),
+        Op::Update(_) | Op::SquareSum(_) => Ok(vec![None; cx.inputs()]),
         Op::Unary(f) => pointwise::unary(*f, cx),
         Op::Binary(f) => pointwise::binary(*f, cx),
         Op::Select(_) => pointwise::select(cx),

@@ -59,4 +59,6 @@ checks! {
     BatchNormInput batch_norm_input crate::norm::input;
     FocalLoss focal_loss crate::norm::focal_loss;
     FocalLossInput focal_loss_input crate::norm::focal_loss_input;
+    Update update crate::movement::update;
+    SquareSum square_sum crate::movement::square_sum;
 }

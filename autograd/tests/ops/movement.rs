@@ -6,7 +6,7 @@ use tensor::{
     ops::{
         Arange, ArgReduce, Bincount, BroadcastTo, Cast, Cat, ChannelShuffle, Copy, Deinterleave,
         Distribution, Extremum, Full, Gather, Histogram, Interleave, LogSoftmax, Permute, Random, Reduce,
-        Reduction, Reshape, ScatterAdd, Slice, Softmax, Span, Unslice,
+        Reduction, Reshape, ScatterAdd, Slice, Softmax, Span, SquareSum, Unslice, Update, UpdateRule,
     },
     rng::Key,
 };
@@ -153,6 +153,32 @@ pub fn histogram() {
     let op = Histogram { bins: 4, low: -1.0, high: 1.0 };
     let cases =
         any_dims().prop_map(move |(dims, seed)| Case::new(op.clone(), vec![Values::new(seed).any(&dims)]));
+    check_constant(cases.boxed());
+}
+
+pub fn update() {
+    for rule in [
+        UpdateRule::Sgd { momentum: false, nesterov: false },
+        UpdateRule::Sgd { momentum: true, nesterov: true },
+        UpdateRule::Adam,
+        UpdateRule::Average,
+    ] {
+        let cases = (any_dims(), 1..=3_usize).prop_map(move |((dims, seed), params)| {
+            let (op, mut values) = (Update { rule }, Values::new(seed));
+            let numbers = values.uniform(&[params, rule.numbers()], 0.1, 1.0);
+            let mut operands = vec![numbers, values.uniform(&[], 0.5, 2.0)];
+            operands.extend((0..params * op.group()).map(|_| values.uniform(&dims, 0.1, 1.0)));
+            Case::new(op, operands)
+        });
+        check_constant(cases.boxed());
+    }
+}
+
+pub fn square_sum() {
+    let cases = any_dims().prop_map(|(dims, seed)| {
+        let mut values = Values::new(seed);
+        Case::new(SquareSum {}, vec![values.any(&dims), values.any(&[3])])
+    });
     check_constant(cases.boxed());
 }
 

@@ -46,6 +46,17 @@ pub(crate) struct Matrix {
     pub stride: usize,
 }
 
+/// What follows a product in the same call: `relu(a · b + residual + bias)`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Epilogue {
+    /// Address of one value for each column.
+    pub bias: u64,
+    /// Address of a matrix like the result, where one is added.
+    pub residual: Option<u64>,
+    /// Clamp below at zero.
+    pub relu: bool,
+}
+
 /// `y = a · b` for each of `batch` matrices.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Product {
@@ -56,6 +67,7 @@ pub(crate) struct Product {
     pub dtype: DType,
     /// Whether f32 factors may be rounded to TF32.
     pub tf32: bool,
+    pub epilogue: Option<Epilogue>,
 }
 
 impl Blas {
@@ -73,9 +85,9 @@ impl Blas {
     /// Puts a product on the stream.
     ///
     /// # Errors
-    /// Where cuBLASLt has no way to do it, or fails.
+    /// Where cuBLASLt has no way to do it ([`Error::Unsupported`]), or fails.
     pub fn run(&self, exec: &Exec, product: &Product) -> Result<()> {
-        let Product { a, b, y, batch, dtype, tf32 } = *product;
+        let Product { a, b, y, batch, dtype, tf32, epilogue } = *product;
         let what = format!(
             "a product of {}x{} by {}x{}, {batch} times, in {dtype}",
             a.rows, a.columns, b.rows, b.columns
@@ -88,6 +100,9 @@ impl Blas {
         // cuBLASLt is column-major: a row-major matrix is the transpose of what it sees, and yᵀ = bᵀ · aᵀ.
         let desc = MatmulDesc::new(table, compute, scale, [b.transposed, a.transposed])
             .map_err(|(c, s)| self.failed(c, s, &what))?;
+        if let Some(epilogue) = epilogue {
+            desc.set_epilogue(epilogue).map_err(|(c, s)| self.failed(c, s, &what))?;
+        }
         let layout = |m: &Matrix| {
             let (fast, slow) = if m.transposed { (m.rows, m.columns) } else { (m.columns, m.rows) };
             MatrixLayout::new(table, data, [fast, slow, m.pitch], batch, m.stride)
@@ -125,12 +140,11 @@ impl Blas {
         // SAFETY: zeroed, then written by the call; read as a plain number.
         let workspace = unsafe { (&raw const (*found.as_ptr()).workspaceSize).read() };
         let scratch = exec.pool.take(workspace, "workspace of products")?;
-        let factors = match dtype {
-            DType::F64 => [1.0_f64.to_bits(), 0],
-            _ => [u64::from(1.0_f32.to_bits()), 0],
-        };
-        let (one, zero) =
-            ((&raw const factors[0]).cast::<c_void>(), (&raw const factors[1]).cast::<c_void>());
+        let residual = epilogue.and_then(|e| e.residual);
+        let one = if dtype == DType::F64 { 1.0_f64.to_bits() } else { u64::from(1.0_f32.to_bits()) };
+        let factors = [one, if residual.is_some() { one } else { 0 }];
+        let (one, add) = ((&raw const factors[0]).cast::<c_void>(), (&raw const factors[1]).cast::<c_void>());
+        let summand = residual.unwrap_or(y.address);
         // SAFETY: layouts say the sizes of the memory behind the addresses; the workspace is not reused before this is done.
         let status = unsafe {
             let algo = &raw const (*found.as_ptr()).algo;
@@ -144,8 +158,8 @@ impl Blas {
                     first.raw,
                     a.address as *const c_void,
                     second.raw,
-                    zero,
-                    y.address as *const c_void,
+                    add,
+                    summand as *const c_void,
                     result.raw,
                     y.address as *mut c_void,
                     result.raw,

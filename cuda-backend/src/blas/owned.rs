@@ -45,6 +45,30 @@ impl<'a> MatmulDesc<'a> {
         }
         Ok(desc)
     }
+
+    /// With bias and ReLU after the product.
+    pub fn set_epilogue(&self, epilogue: super::Epilogue) -> Result<(), Failed> {
+        use sys::cublasLtEpilogue_t::{CUBLASLT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_RELU_BIAS};
+        use sys::cublasLtMatmulDescAttributes_t::{
+            CUBLASLT_MATMUL_DESC_BIAS_POINTER, CUBLASLT_MATMUL_DESC_EPILOGUE,
+        };
+        let kind = if epilogue.relu { CUBLASLT_EPILOGUE_RELU_BIAS } else { CUBLASLT_EPILOGUE_BIAS };
+        // SAFETY: reads four bytes.
+        let status = unsafe {
+            let which = CUBLASLT_MATMUL_DESC_EPILOGUE;
+            call!(
+                self.table,
+                sys::cublasLtMatmulDescSetAttribute(self.raw, which, (&raw const kind).cast(), 4)
+            )
+        };
+        check("cublasLtMatmulDescSetAttribute", status)?;
+        // SAFETY: reads the eight bytes of an address.
+        let status = unsafe {
+            let (which, bias) = (CUBLASLT_MATMUL_DESC_BIAS_POINTER, &raw const epilogue.bias);
+            call!(self.table, sys::cublasLtMatmulDescSetAttribute(self.raw, which, bias.cast(), 8))
+        };
+        check("cublasLtMatmulDescSetAttribute", status)
+    }
 }
 
 impl Drop for MatmulDesc<'_> {

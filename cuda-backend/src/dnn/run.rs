@@ -77,80 +77,38 @@ impl Dnn {
         let (one, zero) = (Factor::new(problem.dtype, 1.0), Factor::new(problem.dtype, 0.0));
         let Operands { x, w, y } = operands;
         let table = self.table()?;
+        // The three directions take the same arguments, in which their tensors have other places.
+        macro_rules! convolve {
+            ($function:ident, $a:ident, $b:ident, $algo:expr => $to:ident) => {{
+                // SAFETY: descriptors are alive and say the sizes of the memory behind the addresses; the workspace is as large
+                // as asked for and, as all memory of the stream's pool, is not reused before this work is done.
+                let status = unsafe {
+                    call!(
+                        table,
+                        sys::$function(
+                            handle,
+                            one.at(),
+                            d.$a,
+                            $a as *const c_void,
+                            d.$b,
+                            $b as *const c_void,
+                            d.conv,
+                            $algo,
+                            at,
+                            len,
+                            zero.at(),
+                            d.$to,
+                            $to as *mut c_void
+                        )
+                    )
+                };
+                self.check(stringify!($function), status, &problem.text())
+            }};
+        }
         match choice.algorithm {
-            Algorithm::Forward(algo) => {
-                // SAFETY: descriptors are alive and say the sizes of the memory behind the addresses; the workspace is as
-                // large as asked for and, as all memory of the stream's pool, is not reused before this work is done.
-                let status = unsafe {
-                    call!(
-                        table,
-                        sys::cudnnConvolutionForward(
-                            handle,
-                            one.at(),
-                            d.x,
-                            x as *const c_void,
-                            d.w,
-                            w as *const c_void,
-                            d.conv,
-                            algo,
-                            at,
-                            len,
-                            zero.at(),
-                            d.y,
-                            y as *mut c_void
-                        )
-                    )
-                };
-                self.check("cudnnConvolutionForward", status, &problem.text())
-            }
-            Algorithm::Data(algo) => {
-                // SAFETY: as above.
-                let status = unsafe {
-                    call!(
-                        table,
-                        sys::cudnnConvolutionBackwardData(
-                            handle,
-                            one.at(),
-                            d.w,
-                            w as *const c_void,
-                            d.y,
-                            y as *const c_void,
-                            d.conv,
-                            algo,
-                            at,
-                            len,
-                            zero.at(),
-                            d.x,
-                            x as *mut c_void
-                        )
-                    )
-                };
-                self.check("cudnnConvolutionBackwardData", status, &problem.text())
-            }
-            Algorithm::Filter(algo) => {
-                // SAFETY: as above.
-                let status = unsafe {
-                    call!(
-                        table,
-                        sys::cudnnConvolutionBackwardFilter(
-                            handle,
-                            one.at(),
-                            d.x,
-                            x as *const c_void,
-                            d.y,
-                            y as *const c_void,
-                            d.conv,
-                            algo,
-                            at,
-                            len,
-                            zero.at(),
-                            d.w,
-                            w as *mut c_void
-                        )
-                    )
-                };
-                self.check("cudnnConvolutionBackwardFilter", status, &problem.text())
-            }
+            Algorithm::Forward(algo) => convolve!(cudnnConvolutionForward, x, w, algo => y),
+            Algorithm::Data(algo) => convolve!(cudnnConvolutionBackwardData, w, y, algo => x),
+            Algorithm::Filter(algo) => convolve!(cudnnConvolutionBackwardFilter, x, y, algo => w),
         }
     }
 

@@ -20,6 +20,8 @@ const SLAB: usize = 32 << 20;
 #[derive(Debug)]
 pub struct Pool {
     stream: Arc<Stream>,
+    /// Whether memory is asked for while the stream's work is recorded.
+    recording: bool,
     state: Mutex<State>,
 }
 
@@ -46,7 +48,12 @@ pub struct PoolStats {
 impl Pool {
     /// An empty pool for `stream`.
     pub fn new(stream: &Arc<Stream>) -> Arc<Self> {
-        Arc::new(Self { stream: stream.clone(), state: Mutex::default() })
+        Arc::new(Self { stream: stream.clone(), recording: false, state: Mutex::default() })
+    }
+
+    /// An empty pool for a stream whose work is recorded: it may take memory from the driver meanwhile, and gives none back.
+    pub fn for_recording(stream: &Arc<Stream>) -> Arc<Self> {
+        Arc::new(Self { stream: stream.clone(), recording: true, state: Mutex::default() })
     }
 
     /// `bytes` of memory with any content; `label` names its holder in messages.
@@ -100,6 +107,7 @@ impl Pool {
     fn allocate(&self, size: usize) -> Result<u64> {
         let context = self.stream.context();
         context.enter()?;
+        let _free_to = self.recording.then(|| context.unrestricted()).transpose()?;
         let mut address = 0;
         // SAFETY: writes one address, freed in `free`.
         let status = unsafe { call!(context.libs.driver(), sys::cuMemAlloc_v2(&mut address, size)) };
@@ -116,6 +124,10 @@ impl Pool {
     }
 
     fn release_cached(&self, state: &mut State) -> Result<()> {
+        // Nobody can wait for a stream that is recorded, and what was given back is part of the recording.
+        if self.recording {
+            return Ok(());
+        }
         let slabs = state.blocks.take_free_slabs();
         if slabs.is_empty() {
             return Ok(());

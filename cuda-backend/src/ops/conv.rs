@@ -14,11 +14,7 @@ fn four(dims: &[usize]) -> [usize; 4] {
 }
 
 pub(crate) fn conv2d(run: &Run, op: &Conv2d, ins: &[&Tensor], out: &Meta) -> Result<Tensor> {
-    let (x, w) = (ins[0], ins[1]);
-    let problem = problem(run, Direction::Forward, op, [x.dims(), w.dims(), &out.dims], out.dtype);
-    let y = result(run, &problem, [x, w], out)?;
-    add_bias(run, &y, ins.get(2).copied())?;
-    Ok(y)
+    with_bias(run, Direction::Forward, op, ins, out)
 }
 
 pub(crate) fn conv_transpose2d(
@@ -27,10 +23,18 @@ pub(crate) fn conv_transpose2d(
     ins: &[&Tensor],
     out: &Meta,
 ) -> Result<Tensor> {
-    let (x, w) = (ins[0], ins[1]);
     // The roles of cuDNN's x and y are exchanged: this is the data gradient of `op.conv`.
-    let problem = problem(run, Direction::Data, &op.conv, [&out.dims, w.dims(), x.dims()], out.dtype);
-    let y = result(run, &problem, [x, w], out)?;
+    with_bias(run, Direction::Data, &op.conv, ins, out)
+}
+
+/// The convolution of the first operand with the second, plus the third where there is one.
+fn with_bias(run: &Run, direction: Direction, conv: &Conv2d, ins: &[&Tensor], out: &Meta) -> Result<Tensor> {
+    let (x, w) = (ins[0], ins[1]);
+    let (input, output) = match direction {
+        Direction::Data => (&out.dims[..], x.dims()),
+        Direction::Forward | Direction::Filter => (x.dims(), &out.dims[..]),
+    };
+    let y = result(run, &problem(run, direction, conv, [input, w.dims(), output], out.dtype), [x, w], out)?;
     add_bias(run, &y, ins.get(2).copied())?;
     Ok(y)
 }

@@ -51,6 +51,7 @@ pub(crate) fn random(run: &Run, op: &Random) -> Result<Tensor> {
         .arg(y.len() as i64)
         .arg(op.key.seed)
         .arg(op.key.stream)
+        .arg(run.shift())
         .arg(a)
         .arg(b)
         .run()?;

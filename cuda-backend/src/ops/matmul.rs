@@ -3,8 +3,8 @@
 use tensor::{DType, Format, Layout, Meta, Tensor};
 
 use super::{Run, address};
-use crate::blas::{Matrix, Product};
-use crate::error::Result;
+use crate::blas::{Epilogue, Matrix, Product};
+use crate::error::{Error, Result};
 
 pub(crate) fn matmul(run: &Run, a: &Tensor, b: &Tensor, out: &Meta) -> Result<Tensor> {
     let y = run.empty(&out.dims, out.dtype, Format::Contiguous)?;
@@ -24,9 +24,41 @@ pub(crate) fn matmul(run: &Run, a: &Tensor, b: &Tensor, out: &Meta) -> Result<Te
     let (at, pitch) = (address(&y)?, n);
     let result = Matrix { address: at, rows: m, columns: n, transposed: false, pitch, stride: m * n };
     let tf32 = out.dtype == DType::F32 && run.tf32();
-    let product = Product { a: a.0, b: b.0, y: result, batch, dtype: out.dtype, tf32 };
+    let product = Product { a: a.0, b: b.0, y: result, batch, dtype: out.dtype, tf32, epilogue: None };
     run.exec.gpu.blas()?.run(run.exec, &product)?;
     Ok(y)
+}
+
+/// A 1×1 convolution as a product of pixels and weights, with what follows it in the same call; nothing where cuBLASLt does not
+/// take it so. `x` and `weight` are channels-last.
+pub(crate) fn pointwise_conv(
+    run: &Run,
+    [x, weight]: [&Tensor; 2],
+    dims: &[usize],
+    epilogue: Epilogue,
+) -> Result<Option<Tensor>> {
+    let (pixels, channels, filters) = (dims[0] * dims[2] * dims[3], x.dims()[1], dims[1]);
+    if x.dtype() == DType::F64 {
+        return Ok(None);
+    }
+    let y = run.empty(dims, x.dtype(), Format::ChannelsLast)?;
+    let matrix = |t: &Tensor, rows, columns, transposed, pitch| -> Result<Matrix> {
+        Ok(Matrix { address: address(t)?, rows, columns, transposed, pitch, stride: 0 })
+    };
+    let product = Product {
+        a: matrix(x, pixels, channels, false, channels)?,
+        b: matrix(weight, channels, filters, true, channels)?,
+        y: matrix(&y, pixels, filters, false, filters)?,
+        batch: 1,
+        dtype: x.dtype(),
+        tf32: x.dtype() == DType::F32 && run.tf32(),
+        epilogue: Some(epilogue),
+    };
+    match run.exec.gpu.blas()?.run(run.exec, &product) {
+        Ok(()) => Ok(Some(y)),
+        Err(Error::Unsupported { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// An operand broadcast to the leading axes, as a strided batch; copied only where its strides can not say that. Returns the

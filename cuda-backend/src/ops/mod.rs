@@ -35,13 +35,14 @@ mod gather;
 mod geometry;
 mod interleave;
 mod join;
-mod matmul;
+pub(crate) mod matmul;
 mod pointwise;
 mod pool;
-mod reduce;
+pub(crate) mod reduce;
 mod resize;
 mod run;
 mod softmax;
+mod update;
 mod walk;
 
 use tensor::{Meta, Op, Outputs, Tensor};
@@ -97,6 +98,8 @@ pub(crate) fn run(run: &Run, op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<
         Op::BatchNormInput(op) => batch_norm::batch_norm_input(run, op, ins).map(one),
         Op::FocalLoss(op) => focal_loss::focal_loss(run, op, ins),
         Op::FocalLossInput(op) => focal_loss::focal_loss_input(run, op, ins).map(one),
+        Op::Update(op) => update::update(run, op, ins, outs),
+        Op::SquareSum(_) => update::square_sum(run, ins).map(one),
     }
 }
 

@@ -7,43 +7,13 @@ use tensor::{DType, Format, Layout, Meta, Tensor};
 use super::{Run, Walk, address, suffix};
 use crate::error::Result;
 
-/// Row of the table, and the parameters p and q.
-fn row(f: &Unary) -> (i32, f64, f64) {
-    match *f {
-        Unary::Neg => (0, 0.0, 0.0),
-        Unary::Abs => (1, 0.0, 0.0),
-        Unary::Sign => (2, 0.0, 0.0),
-        Unary::Step => (3, 0.0, 0.0),
-        Unary::Exp => (4, 0.0, 0.0),
-        Unary::ExpM1 => (5, 0.0, 0.0),
-        Unary::Log => (6, 0.0, 0.0),
-        Unary::Log1p => (7, 0.0, 0.0),
-        Unary::Sqrt => (8, 0.0, 0.0),
-        Unary::Square => (9, 0.0, 0.0),
-        Unary::Recip => (10, 0.0, 0.0),
-        Unary::Sin => (11, 0.0, 0.0),
-        Unary::Cos => (12, 0.0, 0.0),
-        Unary::Tanh => (13, 0.0, 0.0),
-        Unary::Sigmoid => (14, 0.0, 0.0),
-        Unary::Softplus => (15, 0.0, 0.0),
-        Unary::Relu => (16, 0.0, 0.0),
-        Unary::LeakyRelu(p) => (17, p, 0.0),
-        Unary::Floor => (18, 0.0, 0.0),
-        Unary::Round => (19, 0.0, 0.0),
-        Unary::AddScalar(p) => (20, p, 0.0),
-        Unary::MulScalar(p) => (21, p, 0.0),
-        Unary::PowScalar(p) => (22, p, 0.0),
-        Unary::Clamp(p, q) => (23, p, q),
-    }
-}
-
 pub(crate) fn unary(run: &Run, f: &Unary, x: &Tensor) -> Result<Tensor> {
     let format = x.layout().preferred_format();
     let y = run.empty(x.dims(), x.dtype(), format)?;
     if y.is_empty() {
         return Ok(y);
     }
-    let (number, p, q) = row(f);
+    let (number, [p, q]) = (f.number() as i32, f.parameters());
     let (n, suffix) = (y.len() as i64, suffix(x.dtype()));
     if x.layout().is_dense(format) {
         let kernel = run.kernel("pointwise", &format!("unary_{suffix}"))?.over(y.len());
@@ -123,51 +93,4 @@ pub(crate) fn select(run: &Run, _: &Select, [c, a, b]: [&Tensor; 3], out: &Meta)
 fn format_of(operands: &[&Tensor], dims: &[usize]) -> Format {
     let whole = operands.iter().find(|t| t.dims() == dims);
     whole.map_or(Format::Contiguous, |t| t.layout().preferred_format())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_are_those_of_the_kernels_table() {
-        let table = include_str!("../../kernels/pointwise_table.cuh");
-        let all = [
-            Unary::Neg,
-            Unary::Abs,
-            Unary::Sign,
-            Unary::Step,
-            Unary::Exp,
-            Unary::ExpM1,
-            Unary::Log,
-            Unary::Log1p,
-            Unary::Sqrt,
-            Unary::Square,
-            Unary::Recip,
-            Unary::Sin,
-            Unary::Cos,
-            Unary::Tanh,
-            Unary::Sigmoid,
-            Unary::Softplus,
-            Unary::Relu,
-            Unary::LeakyRelu(0.5),
-            Unary::Floor,
-            Unary::Round,
-            Unary::AddScalar(0.5),
-            Unary::MulScalar(0.5),
-            Unary::PowScalar(0.5),
-            Unary::Clamp(0.5, 0.6),
-        ];
-        assert_eq!(all.len(), Unary::VARIANTS.len());
-        for f in all {
-            let line = format!("ROW({}, {}, {})", row(&f).0, f.row().name, f.row().cuda);
-            assert!(table.contains(&line), "{line} is not in the table");
-        }
-        for f in [Binary::Add, Binary::Pow, Binary::ReluGrad] {
-            assert!(table.contains(&format!("ROW({}, {}, {})", f as i32, f.row().name, f.row().cuda)));
-        }
-        for f in [Compare::Equal, Compare::GreaterEqual] {
-            assert!(table.contains(&format!("ROW({}, {}, {})", f as i32, f.row().name, f.row().cuda)));
-        }
-    }
 }

@@ -121,6 +121,14 @@ pub(crate) fn reduce(run: &Run, op: &Reduce, x: &Tensor, out: &Meta) -> Result<T
     split.place(run, y, &out.dims)
 }
 
+/// The largest of up to 256 classes (axis 1) of each pixel, as u8, without an i64 map in between.
+pub(crate) fn labels(run: &Run, x: &Tensor) -> Result<Tensor> {
+    let op = ArgReduce { kind: Extremum::Max, axis: 1, keep: false };
+    let dims: Dims = x.dims().iter().enumerate().filter(|(a, _)| *a != 1).map(|(_, &d)| d).collect();
+    arg_reduce(run, &op, x, &Meta::new(dims, DType::U8))
+}
+
+/// `out` says in which type places are stored: i64, or u8 for maps of labels.
 pub(crate) fn arg_reduce(run: &Run, op: &ArgReduce, x: &Tensor, out: &Meta) -> Result<Tensor> {
     if x.is_empty() {
         return run.empty(&out.dims, out.dtype, Format::Contiguous);
@@ -128,12 +136,15 @@ pub(crate) fn arg_reduce(run: &Run, op: &ArgReduce, x: &Tensor, out: &Meta) -> R
     let split = Split::new(x, &[op.axis]);
     let y = split.results(run, x, out.dtype)?;
     let (results, len) = (y.len(), x.dims()[op.axis]);
-    let long = len >= LONG && results < BLOCKS * COLUMNS;
-    let name = match op.kind {
-        Extremum::Max => "max",
-        Extremum::Min => "min",
+    let long = len >= LONG && results < BLOCKS * COLUMNS && out.dtype == DType::I64;
+    let name = match (op.kind, out.dtype) {
+        (Extremum::Max, DType::U8) => "labels_",
+        (Extremum::Max, _) if long => "arg_max_long_",
+        (Extremum::Max, _) => "arg_max_",
+        (Extremum::Min, _) if long => "arg_min_long_",
+        (Extremum::Min, _) => "arg_min_",
     };
-    let name = format!("arg_{name}_{}{}", if long { "long_" } else { "" }, suffix(x.dtype()));
+    let name = format!("{name}{}", suffix(x.dtype()));
     let kernel = run.kernel("arg_reduce", &name)?;
     let kernel = if long { kernel.grid([results as u32, 1, 1]) } else { kernel.over(results) };
     kernel

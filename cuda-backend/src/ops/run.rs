@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::faults::Check;
 use crate::gpu::Exec;
 use crate::memory::Memory;
-use crate::runtime::Launch;
+use crate::runtime::{Launch, Scalar, bytes_of};
 
 /// One operation under way.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +44,24 @@ impl<'a> Run<'a> {
         self.exec.pool.take(bytes, self.op)
     }
 
+    /// Structs that a kernel reads from device memory, for the time of this operation.
+    pub fn table<T: Scalar>(&self, values: &[T]) -> Result<Arc<Memory>> {
+        let bytes = bytes_of(values);
+        if let Some(kept) = self.exec.recording() {
+            let memory = Arc::new(kept.upload(bytes, self.op)?);
+            kept.table(&memory);
+            return Ok(memory);
+        }
+        let memory = Arc::new(self.scratch(bytes.len())?);
+        self.exec.stream.upload(bytes, &memory)?;
+        Ok(memory)
+    }
+
+    /// Where random kernels read by how much their stream is shifted; 0: not at all.
+    pub fn shift(&self) -> u64 {
+        self.exec.recording().map_or(0, |kept| kept.shift())
+    }
+
     /// The kernel `name` of `kernels/<group>.cu`, to be given a grid and arguments.
     pub fn kernel(&self, group: &'static str, name: &str) -> Result<Launch<'a>> {
         Ok(Launch::new(&self.exec.stream, self.exec.gpu.kernels.get(group, name)?, name))
@@ -70,7 +88,10 @@ impl<'a> Run<'a> {
 
     /// The same for any check.
     pub fn fault_of(&self, check: Check) -> (u64, u32) {
-        self.exec.gpu.faults.ticket(check)
+        match self.exec.recording() {
+            Some(kept) => kept.ticket(check),
+            None => self.exec.gpu.faults.ticket(check),
+        }
     }
 }
 

@@ -1,12 +1,13 @@
-//! A convolution with what follows it: in one call of cuDNN where it has that form, else by one kernel after it.
+//! A convolution with what follows it: in one call of cuBLASLt or cuDNN where they have that form, else by one kernel after it.
 
 use tensor::graph::{ConvKind, ConvStep, Residual, Tail, ValueId, look_up};
 use tensor::ops::{Conv2d, Window};
 use tensor::{DType, Format, Ops, Tensor};
 
+use crate::blas;
 use crate::dnn::{Direction, Epilogue, Operands, Problem};
 use crate::error::{Error, Result};
-use crate::ops::{Run, address, conv, suffix};
+use crate::ops::{Run, address, conv, matmul, reduce, suffix};
 
 /// Runs the step; `get` tells the values of its operands.
 pub(super) fn run(
@@ -57,7 +58,7 @@ pub(super) fn run(
         }
     };
     if step.labels {
-        y = y.argmax(1)?.cast(DType::U8)?;
+        y = reduce::labels(run, &y)?;
     }
     Ok(y)
 }
@@ -114,7 +115,8 @@ fn fused(run: &Run, kind: &ConvKind, x: &Tensor, weight: &Tensor, after: After) 
     Ok(y)
 }
 
-/// The whole in one call of cuDNN, where it has the form `relu(conv + residual + bias)`, or nothing.
+/// The whole in one call, where it has the form `relu(conv + residual + bias)`, or nothing: 1×1 convolutions are products of
+/// cuBLASLt, others go to cuDNN.
 fn one_call(
     run: &Run,
     op: &Conv2d,
@@ -132,6 +134,16 @@ fn one_call(
     let Some(bias) = &after.bias else { return Ok(None) };
     if x.is_empty() || dims.contains(&0) {
         return Ok(None);
+    }
+    if is_pointwise(op, weight) {
+        let dense = |t: &Tensor| run.dense(t, Format::ChannelsLast);
+        let (x, weight, bias) = (dense(x)?, dense(weight)?, run.dense(bias, Format::Contiguous)?);
+        let residual = after.residual.as_ref().map(dense).transpose()?;
+        let residual = residual.as_ref().map(address).transpose()?;
+        let epilogue = blas::Epilogue { bias: address(&bias)?, residual, relu };
+        if let Some(y) = matmul::pointwise_conv(run, [&x, &weight], dims, epilogue)? {
+            return Ok(Some(y));
+        }
     }
     let problem = conv::problem(run, Direction::Forward, op, [x.dims(), weight.dims(), dims], dtype);
     let dnn = run.exec.gpu.dnn()?;
@@ -156,14 +168,15 @@ fn one_call(
     }
 }
 
+/// Whether a convolution is a product of pixels and weights.
+fn is_pointwise(op: &Conv2d, weight: &Tensor) -> bool {
+    *op == Conv2d::default() && weight.dims()[2..] == [1, 1]
+}
+
 /// Whether the step is a 1×1 convolution of which only the best class is wanted.
 fn is_head(step: &ConvStep, weight: &Tensor) -> bool {
     let ConvKind::Plain(op) = &step.kind else { return false };
-    *op == Conv2d::default()
-        && weight.dims()[2..] == [1, 1]
-        && !step.relu
-        && !step.relu_last
-        && weight.dims()[0] <= 256
+    is_pointwise(op, weight) && !step.relu && !step.relu_last && weight.dims()[0] <= 256
 }
 
 /// The best class of each pixel, without its logits ever being stored.

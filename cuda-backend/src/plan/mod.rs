@@ -171,7 +171,7 @@ impl CudaPlan {
         }
         if state.recorded.is_none() {
             let mut outputs = Vec::new();
-            let graph = stream.capture(|| {
+            let graph = self.inner.exec().capture(|| {
                 outputs = self.steps(&state.inputs, &mut || Ok(()))?;
                 Ok(())
             })?;

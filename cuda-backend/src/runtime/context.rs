@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int};
 use std::sync::Arc;
 
-use cudarc::driver::sys::{self, CUdevice_attribute};
+use cudarc::driver::sys::{self, CUdevice_attribute, CUstreamCaptureMode};
 
 use crate::catalog::Library;
 use crate::driver::{OLDEST_CUDA, meaning};
@@ -121,6 +121,15 @@ impl Context {
         self.libs.check(Library::Driver, call, status, what)
     }
 
+    /// Lets this thread take memory although it records a graph, until the result is dropped.
+    pub(crate) fn unrestricted(&self) -> Result<Unrestricted<'_>> {
+        let mut mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+        // SAFETY: reads and writes one enum.
+        let status = unsafe { call!(self.libs.driver(), sys::cuThreadExchangeStreamCaptureMode(&mut mode)) };
+        self.check("cuThreadExchangeStreamCaptureMode", status, "taking memory while a graph is recorded")?;
+        Ok(Unrestricted { context: self, before: mode })
+    }
+
     /// Waits until everything that was started on the device is done.
     ///
     /// # Errors
@@ -173,6 +182,22 @@ impl Context {
     /// Memory in bytes.
     pub fn memory(&self) -> u64 {
         self.memory
+    }
+}
+
+/// See [`Context::unrestricted`].
+#[derive(Debug)]
+pub(crate) struct Unrestricted<'a> {
+    context: &'a Context,
+    before: CUstreamCaptureMode,
+}
+
+impl Drop for Unrestricted<'_> {
+    fn drop(&mut self) {
+        // SAFETY: as in `unrestricted`.
+        unsafe {
+            call!(self.context.libs.driver(), sys::cuThreadExchangeStreamCaptureMode(&mut self.before))
+        };
     }
 }
 

@@ -2,7 +2,7 @@
 
 use cudarc::driver::sys;
 
-use super::Stream;
+use super::{Pinned, Stream};
 use crate::error::Result;
 use crate::ffi::abi::call;
 use crate::memory::Memory;
@@ -29,6 +29,24 @@ impl Stream {
         self.context().check("cuMemcpyHtoDAsync_v2", status, "copying to the device")
     }
 
+    /// Copies `len` bytes of `from`, starting at byte `at`, to the start of `to`, when the stream comes to it: the caller leaves
+    /// `from` as it is until then.
+    ///
+    /// # Errors
+    /// Where the driver refuses.
+    pub(crate) fn upload_pinned(&self, from: &Pinned, at: usize, to: &Memory, len: usize) -> Result<()> {
+        assert!(at + len <= from.len() && len <= to.bytes(), "upload of {len} bytes");
+        if len == 0 {
+            return Ok(());
+        }
+        self.context().enter()?;
+        let (driver, source) = (self.context().libs.driver(), from.at(at).cast_const().cast());
+        // SAFETY: both sides hold that many bytes, and stay until the copy is done, as the caller promises.
+        let status =
+            unsafe { call!(driver, sys::cuMemcpyHtoDAsync_v2(to.address(), source, len, self.raw())) };
+        self.context().check("cuMemcpyHtoDAsync_v2", status, "copying a batch to the device")
+    }
+
     /// Waits for the stream, then copies bytes of `from`, starting at byte `start`, to the host.
     ///
     /// # Errors
@@ -46,6 +64,33 @@ impl Stream {
         let status =
             unsafe { call!(driver, sys::cuMemcpyDtoH_v2(bytes.as_mut_ptr().cast(), source, bytes.len())) };
         self.context().check("cuMemcpyDtoH_v2", status, "copying to the host")
+    }
+
+    /// Copies `len` bytes of `from`, starting at byte `start`, to byte `at` of `to`, when the stream comes to it.
+    ///
+    /// The caller keeps `to` until then, and reads it only after it has waited.
+    ///
+    /// # Errors
+    /// Where the driver refuses.
+    pub(crate) fn download_later(
+        &self,
+        from: &Memory,
+        start: usize,
+        to: &Pinned,
+        at: usize,
+        len: usize,
+    ) -> Result<()> {
+        assert!(start + len <= from.bytes() && at + len <= to.len(), "download of {len} bytes");
+        if len == 0 {
+            return Ok(());
+        }
+        self.context().enter()?;
+        let (driver, source) = (self.context().libs.driver(), from.address() + start as u64);
+        // SAFETY: both sides hold that many bytes; page-locked memory is written while no reference to it is used, as the
+        // caller promises.
+        let status =
+            unsafe { call!(driver, sys::cuMemcpyDtoHAsync_v2(to.at(at).cast(), source, len, self.raw())) };
+        self.context().check("cuMemcpyDtoHAsync_v2", status, "copying to the host")
     }
 
     /// Copies `len` bytes from address to address.

@@ -23,6 +23,12 @@ macro_rules! scalars {
 }
 scalars! { u8 u16 i32 u32 i64 u64 f32 f64 }
 
+/// The bytes of values, as a kernel reads them from device memory.
+pub(crate) fn bytes_of<T: Scalar>(values: &[T]) -> &[u8] {
+    // SAFETY: the values' own memory; they have no padding that matters (`Scalar`), and bytes need no alignment.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
 /// Threads of a block, as kernels are compiled for.
 pub(crate) const BLOCK: u32 = 256;
 

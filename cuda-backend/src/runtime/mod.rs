@@ -16,6 +16,6 @@ pub use context::Context;
 pub use event::Event;
 pub use graph::CapturedGraph;
 pub use kernels::{Function, Kernels};
-pub(crate) use launch::{Launch, Scalar};
+pub(crate) use launch::{BLOCK, Launch, Scalar, bytes_of};
 pub use pinned::Pinned;
 pub use stream::{Priority, Stream};

@@ -38,6 +38,11 @@ impl Pinned {
         unsafe { address.write_bytes(0, len) };
         Ok(Self { context: context.clone(), address, len })
     }
+
+    /// Address of byte `i`, for the device.
+    pub(super) fn at(&self, i: usize) -> *mut u8 {
+        self.address.wrapping_add(i)
+    }
 }
 
 impl std::ops::Deref for Pinned {

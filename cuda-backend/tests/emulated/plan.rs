@@ -1,7 +1,7 @@
 //! Graphs recorded and replayed, against the interpreter on the CPU.
 
 use tensor::graph::{Graph, interpret, passes};
-use tensor::ops::{BatchNormApply, Binary, Cast, Conv2d, Unary};
+use tensor::ops::{ArgReduce, BatchNormApply, Binary, Cast, Conv2d, ConvTranspose2d, Extremum, Unary};
 use tensor::{Backend, DType, Meta, Ops, Plan, Tensor};
 
 use crate::support::{assert_close, gpu, normal};
@@ -135,4 +135,63 @@ fn plans_in_half_precision_are_near() {
         assert!(error > 0.0 && error < tol, "{dtype}: {error}");
     }
     assert!(gpu.set_plan_dtype(DType::I64).is_err());
+}
+
+/// A transposed convolution with bias and ReLU, which no library does in one call; the best class after a 1×1 and after a 3×3
+/// convolution, as maps of labels.
+fn heads(dtype: DType) -> Graph {
+    let mut g = Graph::new();
+    let x = g.input(Meta::new(&[1, 4, 5, 6][..], dtype));
+    let constant = |dims: &[usize], seed| normal(dims, dtype, seed);
+    let (w, b) = (constant(&[4, 6, 2, 2], 1), constant(&[6], 2));
+    let (head, near, bias) = (constant(&[19, 6, 1, 1], 3), constant(&[7, 6, 3, 3], 4), constant(&[19], 5));
+    let [w, b, head, near, bias] = [w, b, head, near, bias].map(|t| g.constant(t));
+    let up = ConvTranspose2d { conv: Conv2d { stride: [2, 2], ..Conv2d::default() }, output_padding: [0, 0] };
+    let y = g.push(up.into(), &[x, w, b], "up").unwrap()[0];
+    let y = g.push(Unary::Relu.into(), &[y], "relu").unwrap()[0];
+    let logits = [
+        g.push(Conv2d::default().into(), &[y, head, bias], "head").unwrap()[0],
+        g.push(Conv2d { padding: [1, 1], ..Conv2d::default() }.into(), &[y, near], "near").unwrap()[0],
+    ];
+    g.outputs.push(y);
+    for logits in logits {
+        let best = ArgReduce { kind: Extremum::Max, axis: 1, keep: false };
+        let best = g.push(best.into(), &[logits], "best").unwrap()[0];
+        let labels = g.push(Cast { dtype: DType::U8 }.into(), &[best], "labels").unwrap()[0];
+        g.outputs.push(labels);
+    }
+    g
+}
+
+#[test]
+fn what_follows_a_convolution_in_every_type() {
+    let gpu = cuda_backend::CudaBackend::open(&crate::support::environment(), 0).unwrap();
+    for (dtype, plans) in [
+        (DType::F32, DType::F32),
+        (DType::F64, DType::F32),
+        (DType::F32, DType::F16),
+        (DType::F32, DType::BF16),
+    ] {
+        let plain = heads(dtype);
+        let mut fused = heads(dtype);
+        passes::optimize(&mut fused).unwrap();
+        assert!(fused.nodes.len() <= 3, "{fused}");
+        gpu.set_plan_dtype(plans).unwrap();
+        let x = normal(&[1, 4, 5, 6], dtype, 9);
+        let want = interpret(&plain, &[&x]).unwrap();
+        let got = gpu.plan(&fused).unwrap().run(&[&x]).unwrap();
+        let tol = if plans == DType::F32 { 1e-5 } else { 0.1 };
+        let pairs = got[0].to_f64_vec().unwrap().into_iter().zip(want[0].to_f64_vec().unwrap());
+        assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < tol), "{plans}");
+        for (got, want) in got[1..].iter().zip(&want[1..]) {
+            let (a, b) = (got.to_vec::<u8>().unwrap(), want.to_vec::<u8>().unwrap());
+            // Rounding decides between classes that are all but equal.
+            let other = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+            assert!(
+                other * 20 <= if plans == DType::F32 { 0 } else { a.len() },
+                "{plans}: {other} of {}",
+                a.len()
+            );
+        }
+    }
 }

@@ -8,7 +8,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cuda_backend::{CudaBackend, Environment, Error};
+use cuda_backend::{CudaBackend, Environment, Error, Recorded};
 use support::{assert_close, environment, folder, normal};
 use tensor::graph::Graph;
 use tensor::ops::{Conv2d, Unary};
@@ -45,7 +45,7 @@ fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A convolution, a product, pointwise work, a recorded graph: each kind of call at least once.
+/// A convolution, a product, pointwise work, a recorded graph, a recorded step: each kind of call at least once.
 fn work() -> Result<Vec<Tensor>, String> {
     let gpu = CudaBackend::open(&environment(), 0).map_err(|e| e.to_string())?;
     let device: Device = gpu.clone();
@@ -62,8 +62,17 @@ fn work() -> Result<Vec<Tensor>, String> {
     let plan = gpu.plan(&graph).map_err(say)?;
     plan.run(&[&x]).map_err(say)?;
     let last = plan.run(&[&x]).map_err(say)?.remove(0);
+    let place = gpu.place(&flat).map_err(say)?;
+    let mut step = gpu
+        .record(|| {
+            let new = place.mul_scalar(0.5)?.tanh()?;
+            Ok(Recorded { outputs: vec![new.clone()], state: vec![(place.clone(), new)] })
+        })
+        .map_err(say)?;
+    step.replay(0).and_then(|_| step.accept()).map_err(say)?;
+    let replayed = step.replay(0).map_err(say)?.remove(0);
     gpu.synchronize().map_err(say)?;
-    [product, last].iter().map(|t| t.to_device(&cpu::device()).map_err(say)).collect()
+    [product, last, replayed].iter().map(|t| t.to_device(&cpu::device()).map_err(say)).collect()
 }
 
 #[test]

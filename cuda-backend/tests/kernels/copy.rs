@@ -8,7 +8,7 @@ use tensor::{
 use crate::{
     host::{Memory, schedules},
     near::{equal, normal},
-    structs::{MAX_RANK, Operands, Spans, Walk},
+    structs::{MAX_RANK, Operands, Pair, Spans, Walk},
 };
 
 const ROW: Format = Format::Contiguous;
@@ -168,6 +168,21 @@ fn channels_in_turn() {
             for (part, got) in taken.iter().zip(&to) {
                 equal(&got.read(&[pixels, each], dtype, ROW), part, "deinterleave");
             }
+        }
+    });
+}
+
+#[test]
+fn many_copied() {
+    schedules(|host| {
+        let all = [0_usize, 1, 16, 37, 40_000].map(|n| normal(&[n], DType::U8, n as u64));
+        let from = all.each_ref().map(|t| Memory::of(t, ROW));
+        let to = all.each_ref().map(|t| Memory::shifted(t.len(), t.len() % 2));
+        let pairs = [0, 1, 2, 3, 4].map(|i| (from[i].address(), to[i].address(), all[i].len() as i64));
+        let pairs = pairs.map(|(from, to, bytes)| Pair { from, to, bytes });
+        host.launch("copy_many", [3, 5, 1], [256, 1, 1], &[&Memory::structs(&pairs)]);
+        for (t, to) in all.iter().zip(&to) {
+            equal(&to.read(t.dims(), DType::U8, ROW), t, "copy_many");
         }
     });
 }

@@ -17,11 +17,6 @@ fn cpu(op: impl Into<Op>, ins: &[&Tensor]) -> Tensor {
     execute(&op.into(), ins).unwrap().remove(0)
 }
 
-/// The row of a function in the kernels' table.
-fn id(names: &[&str], function: &str) -> i32 {
-    names.iter().position(|n| *n == function.split('(').next().unwrap()).unwrap() as i32
-}
-
 /// Numbers of all kinds: small, large, at the edges, and (for floats) zeros of both signs, infinities, NaN.
 fn numbers(n: usize, dtype: DType, stream: u64) -> Tensor {
     let edges = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.5, -3.5, 90.0, -90.0, 255.0, 256.0, 1e4, -1e4];
@@ -37,44 +32,11 @@ const SIZES: [usize; 4] = [0, 1, 37, 1333];
 
 #[test]
 fn functions_of_one_operand() {
-    let functions = [
-        Unary::Neg,
-        Unary::Abs,
-        Unary::Sign,
-        Unary::Step,
-        Unary::Exp,
-        Unary::ExpM1,
-        Unary::Log,
-        Unary::Log1p,
-        Unary::Sqrt,
-        Unary::Square,
-        Unary::Recip,
-        Unary::Sin,
-        Unary::Cos,
-        Unary::Tanh,
-        Unary::Sigmoid,
-        Unary::Softplus,
-        Unary::Relu,
-        Unary::LeakyRelu(0.1),
-        Unary::Floor,
-        Unary::Round,
-        Unary::AddScalar(2.7),
-        Unary::MulScalar(-3.3),
-        Unary::PowScalar(1.7),
-        Unary::Clamp(-1.2, 2.4),
-    ];
-    assert_eq!(functions.len(), Unary::VARIANTS.len());
+    let functions = Unary::all(1.7, 2.4);
     schedules(|host| {
         for dtype in DType::ALL {
             for f in functions.iter().filter(|f| dtype.is_float() || f.takes_integers()) {
-                let (p, q) = match *f {
-                    Unary::LeakyRelu(p) | Unary::AddScalar(p) | Unary::MulScalar(p) | Unary::PowScalar(p) => {
-                        (p, 0.0)
-                    }
-                    Unary::Clamp(p, q) => (p, q),
-                    _ => (0.0, 0.0),
-                };
-                let id = id(Unary::VARIANTS, &format!("{f:?}"));
+                let (id, [p, q]) = (f.number() as i32, f.parameters());
                 for n in SIZES {
                     let (x, what) = (numbers(n, dtype, 1), format!("{f:?} {dtype}"));
                     let want = cpu(*f, &[&x]);
@@ -121,35 +83,14 @@ fn two(host: &Host, kernel: &str, id: i32, dtype: DType, result: DType, op: &Op,
 
 #[test]
 fn functions_of_two_operands() {
-    let functions = [
-        Binary::Add,
-        Binary::Sub,
-        Binary::Mul,
-        Binary::Div,
-        Binary::Pow,
-        Binary::Maximum,
-        Binary::Minimum,
-        Binary::Prelu,
-        Binary::ReluGrad,
-    ];
-    let compares = [
-        Compare::Equal,
-        Compare::NotEqual,
-        Compare::Less,
-        Compare::LessEqual,
-        Compare::Greater,
-        Compare::GreaterEqual,
-    ];
-    assert_eq!(functions.len(), Binary::VARIANTS.len());
     schedules(|host| {
         for dtype in DType::ALL {
-            for f in functions.iter().filter(|f| dtype.is_float() || f.takes_integers()) {
-                let id = id(Binary::VARIANTS, &format!("{f:?}"));
+            for f in Binary::ALL.iter().filter(|f| dtype.is_float() || f.takes_integers()) {
                 let steps = if *f == Binary::Pow { 2.0 } else { 0.0 };
-                two(host, "binary", id, dtype, dtype, &(*f).into(), steps);
+                two(host, "binary", *f as i32, dtype, dtype, &(*f).into(), steps);
             }
-            for (id, f) in compares.iter().enumerate() {
-                two(host, "compare", id as i32, dtype, DType::U8, &(*f).into(), 0.0);
+            for f in Compare::ALL {
+                two(host, "compare", *f as i32, dtype, DType::U8, &(*f).into(), 0.0);
             }
         }
     });

@@ -159,29 +159,3 @@ fn counts() {
         }
     });
 }
-
-#[test]
-fn confusion() {
-    let (classes, ignore) = (5, 255_i64);
-    schedules(|host| {
-        for dtype in [DType::U8, DType::I64] {
-            let mut truth = whole(&[900], classes, DType::I64, 7).to_vec::<i64>().unwrap();
-            truth.iter_mut().step_by(10).for_each(|t| *t = ignore);
-            let predicted = whole(&[900], classes, DType::U8, 8).to_vec::<u8>().unwrap();
-            let mut want = vec![0_i64; classes * classes];
-            for (&t, &p) in truth.iter().zip(&predicted).filter(|(t, _)| **t != ignore) {
-                want[t as usize * classes + p as usize] += 1;
-            }
-            let t = Memory::of(&Tensor::from_slice(&truth, &[900]).unwrap().cast(dtype).unwrap(), ROW);
-            let (p, y) = (Memory::with(&predicted), Memory::zeros(classes * classes, DType::I64));
-            let fault = Memory::new(1, DType::I64);
-            host.over(
-                &format!("confusion_{dtype}"),
-                900,
-                &[&t, &p, &y, &900_i64, &(classes as i32), &ignore, &fault, &0_u32],
-            );
-            assert_eq!(y.values::<i64>(), want);
-            assert_eq!(fault.values::<i64>(), [-1]);
-        }
-    });
-}

@@ -56,6 +56,14 @@ pub struct Operands {
 }
 impl Arg for Operands {}
 
+/// Of `copy_many`.
+#[repr(C)]
+pub struct Pair {
+    pub from: *mut u8,
+    pub to: *mut u8,
+    pub bytes: i64,
+}
+
 /// n, c, h, w, oh, ow, kernel, stride, padding.
 #[repr(C)]
 pub struct Pool(pub [i32; 12]);
@@ -77,13 +85,3 @@ pub struct Conv {
     pub steps: [i64; 4],
 }
 impl Arg for Conv {}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Crop {
-    pub sizes: [i32; 8],
-    pub flip: i32,
-    pub mean: [f32; 3],
-    pub deviation: [f32; 3],
-}
-impl Arg for Crop {}

@@ -2,9 +2,12 @@
 
 use nn::Collective;
 use serde::{Deserialize, Serialize};
-use tensor::Tensor;
+use tensor::{DType, Op, Ops, Tensor, ops::Bincount};
 
 use crate::{Error, Result};
+
+/// Pairs of two bytes.
+const PAIRS: usize = 1 << 16;
 
 /// How often each class was predicted at pixels of each true class. Pixels whose truth is 255 (ignored) are
 /// left out; predictions of no class (255) are counted in a column of their own, so that they cost recall.
@@ -50,26 +53,45 @@ impl Confusion {
             )));
         }
         // All 256 × 256 pairs are counted first: no branch for each pixel.
-        let mut pairs = vec![0u32; 1 << 16];
+        let mut pairs = vec![0i64; PAIRS];
+        for (&t, &p) in truth.iter().zip(predicted) {
+            pairs[usize::from(t) << 8 | usize::from(p)] += 1;
+        }
+        self.add_pairs(&pairs)
+    }
+
+    /// The same of two maps of train ids, u8 of the same dims, counted on the device of `predicted`: of pixels on a GPU only the
+    /// counts come to the host.
+    ///
+    /// # Errors
+    /// As [`Confusion::add`]; where the device fails.
+    pub fn add_maps(&mut self, truth: &Tensor, predicted: &Tensor) -> Result<()> {
+        let device = Tensor::device(predicted);
+        if device.name() == tensor::cpu::device().name() {
+            return self.add(&truth.to_vec()?, &predicted.to_vec()?);
+        }
+        // Exact: f32 holds all integers below 2²⁴.
+        let wide = |t: &Tensor| t.to_device(&device)?.cast(DType::F32);
+        let pairs = wide(truth)?.mul_scalar(256.0)?.add(&wide(predicted)?)?.cast(DType::I64)?;
+        let counts = Tensor::apply1(Op::from(Bincount { bins: PAIRS }), &[&pairs])?;
+        self.add_pairs(&counts.to_vec()?)
+    }
+
+    /// Counts pixels by pair: 256 times the true class plus the predicted one.
+    fn add_pairs(&mut self, pairs: &[i64]) -> Result<()> {
         let mut found = vec![0i64; self.counts.len()];
-        for (truth, predicted) in truth.chunks(1 << 30).zip(predicted.chunks(1 << 30)) {
-            for (&t, &p) in truth.iter().zip(predicted) {
-                pairs[usize::from(t) << 8 | usize::from(p)] += 1;
+        for (at, &n) in pairs.iter().enumerate().filter(|(_, n)| **n > 0) {
+            let (t, p) = (at >> 8, at & 255);
+            for (id, what) in [(t, "true"), (p, "predicted")] {
+                if id >= self.classes && id != 255 {
+                    return Err(Error::message(format!(
+                        "a {what} class is {id}, but there are {} classes (and 255 for none)",
+                        self.classes
+                    )));
+                }
             }
-            for (at, n) in pairs.iter_mut().enumerate().filter(|(_, n)| **n > 0) {
-                let n = std::mem::take(n);
-                let (t, p) = (at >> 8, at & 255);
-                for (id, what) in [(t, "true"), (p, "predicted")] {
-                    if id >= self.classes && id != 255 {
-                        return Err(Error::message(format!(
-                            "a {what} class is {id}, but there are {} classes (and 255 for none)",
-                            self.classes
-                        )));
-                    }
-                }
-                if t != 255 {
-                    found[t * (self.classes + 1) + p.min(self.classes)] += i64::from(n);
-                }
+            if t != 255 {
+                found[t * (self.classes + 1) + p.min(self.classes)] += n;
             }
         }
         self.counts.iter_mut().zip(found).for_each(|(sum, n)| *sum += n);

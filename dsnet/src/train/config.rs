@@ -66,6 +66,8 @@ pub struct TrainConfig {
     pub device: String,
     /// In which type products are computed.
     pub precision: Precision,
+    /// Whether steps on a GPU are recorded.
+    pub capture: bool,
     /// Ranks that share each batch.
     pub ranks: usize,
     /// Seconds without a sign of life after which a rank is taken to hang.
@@ -147,6 +149,7 @@ impl TrainOptions {
             seed: Some(0),
             device: Some("cpu".into()),
             precision: Some(Precision::F32),
+            capture: Some(true),
             ranks: Some(gpus.max(1)),
             rank_timeout: Some(30.0),
             save_every: Some(50),
@@ -205,6 +208,7 @@ impl TrainOptions {
             seed,
             device: get!(device),
             precision: get!(precision),
+            capture: get!(capture),
             ranks: get!(ranks),
             rank_timeout: get!(rank_timeout),
             save_every: get!(save_every),

@@ -1,7 +1,7 @@
 //! Stopping at the first number that is none, with the name of the layer that it came from.
 
 use autograd::Var;
-use nn::{Collective, Ctx, Error as NnError, Module, Policy, optim::Gradient, parameters};
+use nn::{Collective, Ctx, Module, Policy, optim::Gradient, parameters};
 use tensor::{Tensor, rng::Key};
 
 use super::StepLoss;
@@ -67,15 +67,6 @@ fn source(model: &TrainableDsNet, policy: Policy, images: &Tensor) -> Option<Str
         (!is_finite(enc.tensor())).then(|| "it arises in the layer enc".to_owned())
     });
     place.or(head)
-}
-
-/// Whether all gradients are.
-pub(super) fn finite(grads: &[Gradient]) -> Result<bool> {
-    match nn::optim::check_finite(grads) {
-        Ok(()) => Ok(true),
-        Err(NnError::NonFinite { .. }) => Ok(false),
-        Err(other) => Err(other.into()),
-    }
 }
 
 /// What to say of gradients that are NaN or infinite. Backward runs from the last layer to the first, so the layer named is

@@ -1,20 +1,23 @@
-//! One training step: forward, loss, backward, update. The loop and the benchmark share it.
+//! One training step: forward, loss, backward, update. The loop and the benchmark share it. On a GPU it is recorded after the
+//! first steps ([`super::recorded`]).
 
 use std::{sync::Arc, time::Instant};
 
+use cuda_backend::CudaBackend;
 use nn::{
     Collective, Ctx, Initializer, Policy, buffers,
     collective::Solo,
-    loss::{Criterion, LossSpec, LossValue},
-    optim::{self, Adam, AdamW, Ema, LossScale, Optimizer, Sgd},
+    loss::{Criterion, LossSpec, LossValue, PixelLoss},
+    optim::{self, Adam, AdamW, Ema, Gradient, LossScale, Optimizer, Sgd},
     parallel::{self, BUCKET_BYTES},
 };
 use tensor::{Device, Ops, Tensor, rng::Key};
 
-use super::{OptimizerKind, Phases, TrainConfig, guard};
+use super::{OptimizerKind, Phases, TrainConfig, guard, recorded::Steps};
 use crate::{
     Error, Result,
     compile::STRIDE,
+    device,
     model::{DsNetConfig, TrainableDsNet},
 };
 
@@ -39,8 +42,11 @@ pub struct Learner {
     pub ranks: Arc<dyn Collective>,
     /// Where it computes: see [`Learner::move_to`].
     pub(super) device: Device,
-    /// Where the time of the last step went; the batch was there already.
+    /// Where the time of the last step went; the batch was there already. Of a recorded step the host knows no parts.
     pub phases: Phases,
+    /// Whether steps on a GPU are recorded.
+    pub capture: bool,
+    pub(super) steps: Steps,
 }
 
 /// A running average of a model.
@@ -97,6 +103,7 @@ impl Learner {
         learner.optimizer = optimizer(config.optimizer, config.lr, config.weight_decay);
         learner.clip = config.clip;
         learner.compute_in(config.precision.policy())?;
+        learner.capture = config.capture;
         if let Some(decay) = config.ema {
             let init = Initializer::new(config.seed);
             let model = TrainableDsNet::new(shape, config.loss.0.needs_head(), &init)?;
@@ -132,6 +139,8 @@ impl Learner {
             scale: None,
             device: tensor::cpu::device(),
             phases: Phases::default(),
+            capture: true,
+            steps: Steps::default(),
             ranks: Arc::new(Solo),
         })
     }
@@ -142,6 +151,7 @@ impl Learner {
     /// Where the device fails.
     pub fn compute_in(&mut self, policy: Policy) -> Result<()> {
         self.policy = policy;
+        self.steps = Steps::default();
         self.scale = policy.wants_scale().then(|| LossScale::new(&self.device)).transpose()?;
         Ok(())
     }
@@ -160,6 +170,7 @@ impl Learner {
             scale.to_device(device)?;
         }
         self.device = device.clone();
+        self.steps = Steps::default();
         Ok(())
     }
 
@@ -179,52 +190,103 @@ impl Learner {
                 "training images of {width}x{height} pixels: both must be multiples of {STRIDE}; set --crop"
             )));
         }
+        if let Some(gpu) = self.recorder()?
+            && self.steps.ready(images, labels)
+        {
+            self.phases = Phases::default();
+            if let Some(loss) = self.replay(&gpu, [images, labels], key, factor)? {
+                return Ok(loss);
+            }
+            // Once more, one operation at a time, which finds out where the number arose.
+        }
         // A pass moves running statistics before it is known whether the step will be done.
         let before = buffers(&self.model).into_iter().map(|(_, buffer)| (buffer.value(), buffer));
         let before: Vec<_> = before.collect();
         let result = self.try_step(images, labels, key, factor);
         if !result.as_ref().is_ok_and(|loss| loss.overflow.is_none()) {
             before.into_iter().for_each(|(value, buffer)| buffer.set(value));
+            self.steps.left_out();
         }
         result
+    }
+
+    /// The GPU that records steps, where steps can be recorded and are to be.
+    fn recorder(&self) -> Result<Option<Arc<CudaBackend>>> {
+        match self.capture && self.hindrance().is_none() {
+            true => device::gpu(&self.device),
+            false => Ok(None),
+        }
+    }
+
+    /// Why steps of this learner can not be recorded, where they can not.
+    pub(super) fn hindrance(&self) -> Option<&'static str> {
+        if self.ranks.world() > 1 {
+            return Some("several GPUs take them together");
+        }
+        (self.criterion.spec().pixel == PixelLoss::Bootstrap)
+            .then_some("the loss picks its pixels on the host")
+    }
+
+    /// A training pass.
+    pub(super) fn pass(&self, key: Key) -> Ctx {
+        Ctx::train(key).under(self.policy).across(self.ranks.clone())
+    }
+
+    /// The loss of a batch, in a pass under `ctx`: this rank's part.
+    pub(super) fn loss(&self, ctx: &Ctx, images: &Tensor, labels: &Tensor) -> Result<LossValue> {
+        let (logits, head) = self.model.forward_train(&ctx.input(images.clone()), ctx)?;
+        Ok(self.criterion.forward_across(&logits, head.as_ref(), labels, &*self.ranks)?)
+    }
+
+    /// The gradients after a pass under `ctx`, which ends; those of the loss times `scale`.
+    pub(super) fn gradients(
+        &self,
+        value: &LossValue,
+        scale: Option<&LossScale>,
+        ctx: Ctx,
+    ) -> Result<Vec<Gradient>> {
+        let total = scale.map_or_else(|| Ok(value.total.clone()), |scale| scale.scaled(&value.total))?;
+        Ok(parallel::backward(&total, &ctx, &self.model, BUCKET_BYTES)?)
+    }
+
+    /// What gradients of the loss times `scale` are multiplied with before they move parameters: the scale is taken off, and
+    /// their norm limited.
+    pub(super) fn factor(&self, grads: &[Gradient], scale: Option<&LossScale>) -> Result<Tensor> {
+        let off = match scale {
+            Some(scale) => scale.inverse()?,
+            None => Tensor::scalar(1.0_f64).to_device(&self.device)?,
+        };
+        Ok(match self.clip {
+            Some(max) => optim::clip_factor(grads, max, &off)?,
+            None => off,
+        })
     }
 
     fn try_step(&mut self, images: &Tensor, labels: &Tensor, key: Key, factor: f64) -> Result<StepLoss> {
         let start = Instant::now();
         let (images, labels) = (&images.to_device(&self.device)?, &labels.to_device(&self.device)?);
-        let ctx = Ctx::train(key).under(self.policy).across(self.ranks.clone());
-        let (logits, head) = self.model.forward_train(&ctx.input(images.clone()), &ctx)?;
-        let value = self.criterion.forward_across(&logits, head.as_ref(), labels, &*self.ranks)?;
-        drop((logits, head));
+        let ctx = self.pass(key);
+        let value = self.loss(&ctx, images, labels)?;
         let loss = StepLoss::sum(&value, &*self.ranks)?;
         let forward = start.elapsed();
         self.phases = Phases { forward: forward.as_secs_f64(), ..Phases::default() };
         if !loss.total.is_finite() {
             return self.overflowed(loss, |l| guard::loss(&l.model, l.policy, images, loss, &*l.ranks));
         }
-        let total = match &self.scale {
-            Some(scale) => scale.scaled(&value.total)?,
-            None => value.total,
-        };
-        let mut grads = parallel::backward(&total, &ctx, &self.model, BUCKET_BYTES)?;
-        drop(ctx);
+        let grads = self.gradients(&value, self.scale.as_ref(), ctx)?;
         let backward = start.elapsed();
         self.phases.backward = (backward - forward).as_secs_f64();
-        let unscaled = self.scale.as_ref().map(|scale| scale.unscale(&mut grads)).transpose()?;
-        let finite = match &unscaled {
-            Some(finite) => finite.item()? != 0.0,
-            None => guard::finite(&grads)?,
-        };
-        if !finite {
+        let params: Vec<_> = grads.iter().map(|g| (g.name.clone(), g.param.clone())).collect();
+        let numbers = self.optimizer.numbers(&params, factor)?;
+        let by = self.factor(&grads, self.scale.as_ref())?;
+        let proposal = self.optimizer.propose(&grads, &numbers, &by)?;
+        if proposal.found.item()? != 0.0 {
             return self.overflowed(loss, |l| guard::gradient(&grads, &*l.ranks));
         }
-        if let (Some(scale), Some(finite)) = (&mut self.scale, unscaled) {
-            scale.update(&finite)?;
+        if let Some(scale) = &mut self.scale {
+            scale.update(&proposal.finite()?)?;
         }
-        if let Some(max) = self.clip {
-            optim::clip_norm(&mut grads, max)?;
-        }
-        self.optimizer.step(&grads, factor)?;
+        self.optimizer.accept(&params, proposal.values, proposal.slots);
         if let Some(Average { model, ema }) = &self.average {
             let steps = self.optimizer.state().values().map(|state| state.steps).max();
             ema.update(model, &self.model, steps.unwrap_or(0))?;

@@ -2,6 +2,7 @@
 
 mod config;
 mod data;
+mod feed;
 mod folder;
 mod guard;
 mod learner;
@@ -11,6 +12,7 @@ mod log;
 mod options;
 mod ranks;
 mod rate;
+mod recorded;
 mod rescue;
 mod run;
 mod samples;
@@ -20,6 +22,7 @@ mod values;
 
 pub use config::TrainConfig;
 pub use data::TrainData;
+use feed::Feed;
 pub use folder::RunFolder;
 pub(crate) use folder::{LAST, PREVIOUS};
 pub use learner::{Learner, StepLoss};

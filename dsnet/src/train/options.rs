@@ -152,6 +152,9 @@ options! {
     /// bf16 [default: f32]
     #[arg(long, value_enum, help_heading = "Training")]
     precision: crate::device::Precision,
+    /// Record the steps on a GPU as a graph and replay it; docs/cuda.md [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Training")]
+    capture: bool,
     /// Ranks that share each batch, with their part of the threads each; docs/parallel.md [default: 1]
     #[arg(long, value_name = "N", help_heading = "Training")]
     ranks: usize,

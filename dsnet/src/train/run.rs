@@ -7,7 +7,7 @@ use datasets::{Batch, Dataset, Loader, LoaderOptions, Position, Shard};
 use nn::{Collective, collective::Solo, optim::Ema, schedule::Schedule};
 
 use super::{
-    Learner, Line, Log, Phases, RunFolder, StepLine, StepLoss, TrainConfig, TrainData,
+    Feed, Learner, Line, Log, Phases, RunFolder, StepLine, StepLoss, TrainConfig, TrainData,
     ranks::{self, Lead},
     rate,
     rescue::rescue,
@@ -129,7 +129,7 @@ impl<'a> Run<'a> {
         let progress = Progress::new("training", "images", (per_epoch * epochs) as u64 * batch);
         progress.begin_at(self.saved.step as u64 * batch);
         let mut epoch_start = Instant::now();
-        let mut batches = self.loader.range(self.saved.at, end)?;
+        let mut batches = Feed::new(self.loader.range(self.saved.at, end)?, &self.learner.device)?;
         loop {
             if self.saved.at.batch == per_epoch {
                 self.end_epoch(epoch_start, &progress)?;

@@ -46,6 +46,14 @@ impl Run<'_> {
             config.batch,
             self.folder.path().display()
         );
+        if tensor::cpu::device().name() != nn::device(&self.learner.model).name() {
+            let how = match (config.capture, self.learner.hindrance()) {
+                (true, None) => "recorded as a graph and replayed".to_owned(),
+                (true, Some(why)) => format!("done one operation at a time, not recorded: {why}"),
+                (false, _) => "done one operation at a time, not recorded (capture = false)".to_owned(),
+            };
+            eprintln!("steps are {how}");
+        }
         eprintln!("it can be stopped at any moment; to go on: {}", self.folder.resume_command(None));
         if self.saved.step > 0 {
             eprintln!("going on after step {} of {}", self.saved.step, self.saved.total_steps);

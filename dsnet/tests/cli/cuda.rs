@@ -7,7 +7,9 @@ use std::{
     sync::OnceLock,
 };
 
+use dsnet::train::{Learner, OptimizerKind};
 use serde_json::Value;
+use tensor::{DType, Tensor, ops::Distribution, rng::Key};
 
 use crate::{
     program::{TINY, command, fails, succeeds},
@@ -76,7 +78,7 @@ fn a_short_training_has_the_cpus_curve_and_goes_on_after_a_fault() {
 
     // A call fails in the middle; the last checkpoint is there, and going on leads to the same weights.
     let broken = training(&["--out=broken", "--device=cuda:0"]);
-    let said = refused(at, &broken, &[("EMULATED_FAIL", "24000:719")]);
+    let said = refused(at, &broken, &[("EMULATED_FAIL", "12000:719")]);
     assert!(said.contains("failed with code 719") && said.contains("unspecified launch failure"), "{said}");
     assert!(said.contains("--resume"), "{said}");
     assert!(losses(&at.join("broken")).len() < 9, "it failed before the end");
@@ -133,6 +135,115 @@ fn low_precision_has_the_cpus_curve() {
     for (a, b) in cpu.iter().zip(&losses(&at.join("two"))) {
         assert!((a - b).abs() < 0.03 * a, "two GPUs: {a} {b}");
     }
+}
+
+/// The log of a run without times.
+fn told(run: &Path) -> Vec<Value> {
+    let log = fs::read_to_string(run.join("log.jsonl")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let without_times = |mut line: Value| {
+        let keys = ["seconds", "phases", "time", "val_seconds", "memory"];
+        keys.iter().for_each(|key| drop(line.as_object_mut().unwrap().remove(*key)));
+        line
+    };
+    lines.filter(|line| line["kind"] != "start").map(without_times).collect()
+}
+
+#[test]
+fn recorded_steps_are_the_same_to_the_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    for (name, more) in [
+        ("adam", &["--ema=0.9", "--clip=0.5", "--label-smoothing=0.1"][..]),
+        ("sgd", &["--optimizer=sgd", "--loss=wce"]),
+        ("f16", &["--precision=f16", "--epochs=2"]),
+        // Its dropout draws other values in each step.
+        ("enet", &["--model=dsnet-tiny-enet", "--epochs=2", "--optimizer=adamw"]),
+    ] {
+        let run = |how: &str| {
+            let (out, how) = (format!("--out={name}{how}"), format!("--capture={how}"));
+            let said = works(at, &training(&[&[&out, &how, "--device=cuda"], more].concat()), &[]);
+            let expected =
+                if how.ends_with("true") { "recorded as a graph" } else { "one operation at a time" };
+            assert!(said.contains(expected), "{said}");
+        };
+        run("true");
+        run("false");
+        let [recorded, single] = ["true", "false"].map(|how| at.join(format!("{name}{how}")));
+        assert_eq!(told(&recorded), told(&single), "{name}");
+        for file in ["last.safetensors", "best.safetensors"] {
+            let read = |run: &Path| fs::read(run.join(file)).unwrap();
+            assert!(read(&recorded) == read(&single), "{name}: {file} differs");
+        }
+    }
+}
+
+/// Not a test of its own: what the next one runs where the emulator is in the environment.
+#[test]
+#[ignore = "wants an emulated GPU"]
+fn batches_of_two_shapes() {
+    let gpu = cuda_backend::device(0).unwrap();
+    let device = dsnet::device::open("cuda", Default::default()).unwrap();
+    let shape = dsnet::model::config("dsnet-tiny", 3).unwrap();
+    let weights = |capture: bool| {
+        let (loss, frequencies) = ("owfl+sel".parse().unwrap(), [0.7, 0.2, 0.1]);
+        let mut learner = Learner::with(&shape, loss, &frequencies, OptimizerKind::Adam, 1e-3, 1).unwrap();
+        learner.capture = capture;
+        learner.move_to(&device).unwrap();
+        let losses = [2, 2, 2, 2, 1, 2, 2, 1, 2].into_iter().enumerate().map(|(i, n)| {
+            let noise = Distribution::Normal { mean: 0.0, std: 1.0 };
+            let key = Key::new(1, i as u64);
+            let images = Tensor::random(noise, &[n, 3, 16, 16], DType::F32, key).unwrap();
+            let labels = (0..n * 256).map(|i| (i % 3) as u8).collect();
+            let labels = Tensor::from_vec(labels, &[n, 16, 16]).unwrap();
+            learner.step(&images, &labels, key, 1.0).unwrap().total
+        });
+        let losses: Vec<f64> = losses.collect();
+        let state: Vec<_> =
+            nn::state_dict(&learner.model).iter().map(|(_, t)| t.to_bytes().unwrap()).collect();
+        (losses, state)
+    };
+    let single = weights(false);
+    let held = gpu.memory().held;
+    assert!(weights(true) == single);
+    assert_eq!(gpu.memory().held, held, "nothing of the recording is left");
+}
+
+#[test]
+fn batches_of_another_shape_are_no_matter() {
+    let mut run = Command::new(std::env::current_exe().unwrap());
+    run.args(["--ignored", "--exact", "cuda::batches_of_two_shapes"]).env("DSNET_CUDA_PATH", emulator());
+    let Output { status, stdout, stderr } = run.output().unwrap();
+    let said = [stdout, stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn a_fault_in_a_recorded_step_leaves_the_state_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let run = |out: &str| {
+        training(&[out, "--device=cuda", "--ema=0.9"]).iter().map(|a| (*a).to_owned()).collect::<Vec<_>>()
+    };
+    let whole = run("--out=whole");
+    works(at, &whole.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+    let weights = |run: &str| fs::read(at.join(run).join("last.safetensors")).unwrap();
+    let mut met = std::collections::BTreeSet::new();
+    for n in (8000..36_000).step_by(4000) {
+        let (name, fail) = (format!("at-{n}"), format!("{n}:719"));
+        let args = run(&format!("--out={name}"));
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let (code, said) = on_emulator(at, &args, &[("EMULATED_FAIL", &fail), ("EMULATED_VERBOSE", "1")]);
+        if code == Some(0) {
+            break;
+        }
+        assert!(said.contains("failed with code 719"), "{said}");
+        met.insert(losses(&at.join(&name)).len());
+        works(at, &["train", "--resume", &format!("--out={name}")], &[]);
+        assert!(weights("whole") == weights(&name), "after a fault at call {n}");
+    }
+    assert!(met.iter().any(|&steps| steps > 2), "no fault met a recorded step: {met:?}");
 }
 
 #[test]

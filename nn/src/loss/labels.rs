@@ -1,8 +1,11 @@
 //! Counting labels: which classes occur in which image.
 
-use tensor::{DType, Tensor};
+use tensor::{DType, Op, Ops, Tensor, ops::Bincount};
 
 use crate::{Error, Result};
+
+/// The values that a u8 can have.
+const BYTES: usize = 256;
 
 /// How many pixels of each class each image has: one list of `classes` counts for each image of `labels`
 /// `[N, …]` (u8 or i64).
@@ -38,16 +41,30 @@ pub fn class_counts(labels: &Tensor, classes: usize, ignore: i64) -> Result<Vec<
     Ok(counts)
 }
 
-/// 1 where a class occurs in an image, else 0: `[N, classes]` of `dtype`, on the device of `labels`.
+/// 1 where a class occurs in an image, else 0: `[N, classes]` of `dtype`, on the device of `labels`. On another device than
+/// the CPU, u8 labels are counted there, and nothing is said of those that are no classes: a loss of pixels says it.
 ///
 /// # Errors
 /// As for [`class_counts`].
 pub fn class_presence(labels: &Tensor, classes: usize, ignore: i64, dtype: DType) -> Result<Tensor> {
-    use tensor::Ops;
+    let device = Tensor::device(labels);
+    if labels.dtype() == DType::U8 && device.name() != "cpu" && classes <= BYTES && !labels.is_empty() {
+        let images = labels.dim(0)?;
+        let counting = Op::from(Bincount { bins: BYTES });
+        let counts =
+            |i: usize| Tensor::apply1(counting.clone(), &[&labels.narrow(0, i, 1)?])?.reshape(&[1, BYTES]);
+        let counts = (0..images).map(counts).collect::<Result<Vec<_>, _>>()?;
+        let counts = Tensor::cat(&counts.iter().collect::<Vec<_>>(), 0)?.narrow(1, 0, classes)?;
+        let flags = counts.greater(&counts.full_like(0.0, &[])?)?.cast(dtype)?;
+        let Some(ignored) = usize::try_from(ignore).ok().filter(|&i| i < classes) else { return Ok(flags) };
+        let others: Vec<u8> = (0..classes).map(|class| u8::from(class != ignored)).collect();
+        let others = Tensor::from_vec(others, &[classes])?.cast(dtype)?.to_device(&device)?;
+        return Ok(flags.mul(&others)?);
+    }
     let counts = class_counts(labels, classes, ignore)?;
     let flags: Vec<u8> = counts.iter().flatten().map(|&n| u8::from(n > 0)).collect();
     let flags = Tensor::from_vec(flags, &[counts.len(), classes])?;
-    Ok(flags.cast(dtype)?.to_device(&Tensor::device(labels))?)
+    Ok(flags.cast(dtype)?.to_device(&device)?)
 }
 
 #[cfg(test)]

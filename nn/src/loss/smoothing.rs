@@ -16,13 +16,8 @@ pub(super) fn uniform(logits: &Var, labels: &Tensor, ignore: i64, ranks: &dyn Co
         let why = format!("logits of dims {:?} do not fit labels of dims {:?}", logits.dims(), labels.dims());
         return Err(Error::config("label smoothing", why));
     }
-    let labelled: Vec<f64> = labels
-        .cast(DType::I64)?
-        .to_vec::<i64>()?
-        .into_iter()
-        .map(|l| f64::from(u8::from(l != ignore)))
-        .collect();
-    let mask = Tensor::from_vec(labelled, labels.dims())?.cast(x.tensor().dtype())?.to_device(&x.device())?;
+    let (labels, ignored) = (labels.cast(DType::F64)?, Tensor::scalar(ignore as f64).to_device(&x.device())?);
+    let mask = labels.not_equal(&ignored)?.cast(x.tensor().dtype())?;
     let count = ranks.all_reduce(&mask.sum_all()?)?;
     let sum = each.mul(&Var::new(mask))?.sum_all()?;
     let one = count.full_like(1.0, &[])?;

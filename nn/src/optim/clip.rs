@@ -1,12 +1,12 @@
 //! Gradient clipping.
 
-use tensor::Ops;
+use tensor::{Op, Ops, Tensor, ops::SquareSum};
 
-use super::{
-    Gradient,
-    pass::{on_host, values},
-};
+use super::Gradient;
 use crate::{Result, optim::check_finite};
+
+/// Added to the norm that limits are divided by, as in PyTorch.
+const EPS: f64 = 1e-6;
 
 /// Scales all gradients so that their common Euclidean norm is at most `max`; returns the norm before. The factor is
 /// `max/(norm + 1e-6)`, as in PyTorch.
@@ -14,17 +14,31 @@ use crate::{Result, optim::check_finite};
 /// # Errors
 /// [`crate::Error::NonFinite`] where the norm is NaN or infinite: no factor repairs that.
 pub fn clip_norm(grads: &mut [Gradient], max: f64) -> Result<f64> {
-    let norm = norm(grads)?;
+    if grads.is_empty() {
+        return Ok(0.0);
+    }
+    let norm = norm(grads)?.item()?;
     if !norm.is_finite() {
         check_finite(grads)?;
     }
-    let factor = max / (norm + 1e-6);
+    let factor = max / (norm + EPS);
     if factor < 1.0 {
         for grad in grads {
             grad.value = grad.value.mul_scalar(factor)?;
         }
     }
     Ok(norm)
+}
+
+/// The factor by which [`clip_norm`] would scale gradients that are `scale` (f64 `[]`) times too small or large, times
+/// `scale`: what [`super::Optimizer::propose`] takes. It stays on the gradients' device; NaN where the norm is.
+///
+/// # Errors
+/// No gradients; gradients of several types or devices.
+pub fn clip_factor(grads: &[Gradient], max: f64, scale: &Tensor) -> Result<Tensor> {
+    let below = norm(grads)?.mul(scale)?.add_scalar(EPS)?;
+    let factor = below.full_like(max, &[])?.div(&below)?;
+    Ok(factor.minimum(&factor.full_like(1.0, &[])?)?.mul(scale)?)
 }
 
 /// Limits each element of each gradient to `−max..=max`.
@@ -38,35 +52,14 @@ pub fn clip_value(grads: &mut [Gradient], max: f64) -> Result<()> {
     Ok(())
 }
 
-/// The Euclidean norm of all gradients together, summed in f64.
-fn norm(grads: &[Gradient]) -> Result<f64> {
-    let mut total = 0.0;
-    for grad in grads {
-        let host = on_host(&grad.value)?;
-        total += match values::<f32>(&host) {
-            Ok(v) => square_sum(v),
-            Err(_) => host.to_f64_vec()?.iter().map(|x| x * x).sum(),
-        };
-    }
-    Ok(total.sqrt())
-}
-
-/// Sum of squares in eight partial sums, which the compiler turns into vector code; always in the same order.
-fn square_sum(v: &[f32]) -> f64 {
-    let (blocks, rest) = v.as_chunks::<8>();
-    let mut sums = [0.0; 8];
-    for block in blocks {
-        for (sum, &x) in sums.iter_mut().zip(block) {
-            *sum += f64::from(x) * f64::from(x);
-        }
-    }
-    sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>()
+/// The Euclidean norm of all gradients together, f64 `[]`.
+fn norm(grads: &[Gradient]) -> Result<Tensor> {
+    let values: Vec<&Tensor> = grads.iter().map(|g| &g.value).collect();
+    Ok(Tensor::apply1(Op::from(SquareSum {}), &values)?.sqrt()?)
 }
 
 #[cfg(test)]
 mod tests {
-    use tensor::Tensor;
-
     use super::*;
     use crate::Param;
 
@@ -95,9 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn squares_of_all_elements() {
-        let v: Vec<f32> = (1..=19).map(|i| i as f32).collect();
-        assert_eq!(square_sum(&v), 2470.0);
+    fn the_factor_knows_the_scale() {
+        // Gradients of a loss times 8: their norm is 7/8.
+        let (g, scale) = (grads([2.0, 3.0], 6.0), Tensor::scalar(0.125));
+        let factor = |max: f64| clip_factor(&g, max, &scale).unwrap().item().unwrap();
+        assert_eq!(factor(1.0), 0.125);
+        assert_eq!(factor(0.5), 0.5 / (0.875 + EPS) * 0.125);
+        assert!(clip_factor(&grads([f32::NAN, 0.0], 0.0), 1.0, &scale).unwrap().item().unwrap().is_nan());
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The running average of a model's weights, which often scores better than the weights themselves (Polyak & Juditsky 1992;
 //! exponential as in Tan & Le 2019).
 
-use tensor::{DType, Element, Tensor};
+use tensor::{
+    Op, Ops, Tensor,
+    ops::{Update, UpdateRule},
+};
 
-use super::pass::{Real, zip};
-use crate::{Collect, Error, Module, Result};
+use crate::{Collect, Entry, Error, Module, Result};
 
 /// An exponential moving average of parameters and buffers: after each step `average ← d·average + (1 − d)·value`, with
 /// `d = min(decay, (1 + t)/(10 + t))` in step t (from 1), so that the first steps are soon forgotten.
@@ -29,16 +31,40 @@ impl Ema {
         self.decay.min((1 + step) as f64 / (10 + step) as f64)
     }
 
-    /// Moves `average` towards `model`, of the same shape, after the model's step number `step` (from 1).
+    /// Moves `average` towards `model`, of the same shape, after the model's step number `step` (from 1). Where a value of
+    /// the model is NaN or infinite, the average stays where it is.
     ///
     /// # Errors
     /// Models of different shapes.
     pub fn update(&self, average: &dyn Module, model: &dyn Module, step: u64) -> Result<()> {
+        let pairs = pairs(average, model)?;
+        let (old, new): (Vec<_>, Vec<_>) = pairs.iter().map(|(a, m)| (a.value(), m.value())).unzip();
+        let mixed = Self::mixed(&old, &new, &self.numbers(step, old.len())?)?;
+        pairs.iter().zip(mixed).for_each(|((average, _), value)| average.set(value));
+        Ok(())
+    }
+
+    /// d and 1 − d of a step, counted from 1, for each of `count` values: f64 `[count, 2]`, on the CPU.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn numbers(&self, step: u64, count: usize) -> Result<Tensor> {
         let d = self.weight(step);
-        each(average, model, |old, new| match old.dtype() {
-            DType::F64 => mix::<f64>(d, old, new),
-            _ => mix::<f32>(d, old, new),
-        })
+        Ok(Tensor::from_slice(&[d, 1.0 - d].repeat(count), &[count, 2])?)
+    }
+
+    /// The averages `old`, moved towards `new` by the [`Ema::numbers`] of a step.
+    ///
+    /// # Errors
+    /// Values that do not fit together.
+    pub fn mixed(old: &[Tensor], new: &[Tensor], numbers: &Tensor) -> Result<Vec<Tensor>> {
+        let Some(first) = old.first() else { return Ok(vec![]) };
+        let numbers = numbers.to_device(&Tensor::device(first))?;
+        let factor = numbers.full_like(1.0, &[])?;
+        let each = old.iter().zip(new).flat_map(|(old, new)| [old, new]);
+        let ins: Vec<&Tensor> = [&numbers, &factor].into_iter().chain(each).collect();
+        let outs = Tensor::apply(Op::from(Update { rule: UpdateRule::Average }), &ins)?;
+        Ok(outs.into_iter().skip(1).collect())
     }
 
     /// Makes `average` what `model` is: the start.
@@ -46,35 +72,25 @@ impl Ema {
     /// # Errors
     /// As [`Ema::update`].
     pub fn begin(average: &dyn Module, model: &dyn Module) -> Result<()> {
-        each(average, model, |_, new| Ok(new.clone()))
+        pairs(average, model)?.iter().for_each(|(average, model)| average.set(model.value()));
+        Ok(())
     }
 }
 
-fn mix<T: Real>(d: f64, old: &Tensor, new: &Tensor) -> Result<Tensor> {
-    // Scalars are computed in f64 and rounded once.
-    let (keep, take) = (<T as Element>::from_f64(d), <T as Element>::from_f64(1.0 - d));
-    let [mixed] = zip::<T, 2, 1>([old, new], |[old, new]| [keep * old + take * new])?;
-    Ok(mixed)
-}
-
-/// Replaces each value of `average` by what `f` makes of it and the model's.
-fn each(
-    average: &dyn Module,
-    model: &dyn Module,
-    f: impl Fn(&Tensor, &Tensor) -> Result<Tensor>,
-) -> Result<()> {
+/// Parameters and buffers of `average` with those of `model`.
+fn pairs(average: &dyn Module, model: &dyn Module) -> Result<Vec<(Entry, Entry)>> {
     let (to, from) = (Collect::of(average), Collect::of(model));
-    if to.len() != from.len() || to.iter().zip(&from).any(|(a, b)| a.name != b.name) {
+    let same = |(a, b): (&Entry, &Entry)| a.name == b.name && a.value().meta() == b.value().meta();
+    if to.len() != from.len() || !to.iter().zip(&from).all(same) {
         return Err(Error::config("average of weights", "the average is of another model"));
     }
-    for (to, from) in to.iter().zip(&from) {
-        to.set(f(&to.value(), &from.value()).map_err(|e| e.at(&to.name))?);
-    }
-    Ok(())
+    Ok(to.into_iter().zip(from).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use tensor::DType;
+
     use super::*;
     use crate::{BatchNormConfig, Initializer, state_dict};
 

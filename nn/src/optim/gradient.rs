@@ -1,7 +1,7 @@
 //! Gradients with the names of their parameters.
 
 use autograd::Grads;
-use tensor::{DType, Element, Ops, Tensor, ops::Reduction};
+use tensor::Tensor;
 
 use crate::{Ctx, Error, Module, Param, Result, parameters};
 
@@ -31,51 +31,13 @@ pub fn gradients(ctx: &Ctx, grads: &Grads, model: &dyn Module) -> Vec<Gradient> 
 /// # Errors
 /// [`Error::NonFinite`] names the first such parameter.
 pub fn check_finite(grads: &[Gradient]) -> Result<()> {
-    if all_finite_elsewhere(grads)? {
-        return Ok(());
-    }
     for grad in grads {
-        let bad = match grad.value.dtype() {
-            DType::F32 => bad::<f32>(&grad.value)?,
-            _ => grad.value.to_f64_vec()?.iter().filter(|v| !v.is_finite()).count(),
-        };
+        let bad = grad.value.to_f64_vec()?.iter().filter(|v| !v.is_finite()).count();
         if bad > 0 {
             return Err(Error::NonFinite { name: grad.name.clone(), dims: grad.value.dims().to_vec(), bad });
         }
     }
     Ok(())
-}
-
-/// Whether all gradients are on one device other than the CPU and finite: found there, and told by one number.
-fn all_finite_elsewhere(grads: &[Gradient]) -> Result<bool> {
-    let Some(first) = grads.first() else { return Ok(true) };
-    let meta = |g: &Gradient| (Tensor::device(&g.value).name().to_owned(), g.value.dtype());
-    if super::pass::on_cpu(&first.value) || grads.iter().any(|g| meta(g) != meta(first)) {
-        return Ok(false);
-    }
-    Ok(finite(grads)?.item()? != 0.0)
-}
-
-/// 1 where all gradients, of one type and on one device, are finite, else 0: f32, no dims, on that device.
-pub(super) fn finite(grads: &[Gradient]) -> Result<Tensor> {
-    let largest = |t: &Tensor| -> Result<Tensor> {
-        let axes: Vec<usize> = (0..t.dims().len()).collect();
-        Ok(t.abs()?.reduce(Reduction::Max, &axes, false)?.reshape(&[1])?)
-    };
-    let filled = grads.iter().filter(|g| !g.value.is_empty());
-    let each = filled.map(|g| largest(&g.value)).collect::<Result<Vec<_>>>()?;
-    if each.is_empty() {
-        return Ok(Tensor::scalar(1.0_f32));
-    }
-    // The maximum of values with a NaN among them is NaN; what is not finite less itself is NaN, too.
-    let all = largest(&Tensor::cat(&each.iter().collect::<Vec<_>>(), 0)?)?.reshape(&[])?;
-    let rest = all.sub(&all)?;
-    Ok(rest.equal(&rest.full_like(0.0, &[])?)?.cast(DType::F32)?)
-}
-
-fn bad<T: Element>(t: &Tensor) -> Result<usize> {
-    let t = super::pass::on_host(t)?;
-    Ok(super::pass::values::<T>(&t)?.iter().filter(|v| !v.to_f64().is_finite()).count())
 }
 
 #[cfg(test)]

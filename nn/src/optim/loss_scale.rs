@@ -7,7 +7,6 @@
 use autograd::Var;
 use tensor::{DType, Device, Ops, Tensor};
 
-use super::{Gradient, gradient::finite};
 use crate::{Error, Result};
 
 /// A scale that halves when gradients overflow, and doubles after [`LossScale::PATIENCE`] steps in which they did not. It is a
@@ -88,16 +87,22 @@ impl LossScale {
         Ok(loss.mul(&Var::new(self.scale.clone()))?)
     }
 
-    /// Divides the gradients by the scale; returns 1 where all of them are finite, else 0 (f32, no dims).
+    /// One over the scale, f64 without dims: what gradients are multiplied with ([`super::Optimizer::propose`]).
     ///
     /// # Errors
-    /// Gradients of another type or on another device.
-    pub fn unscale(&self, grads: &mut [Gradient]) -> Result<Tensor> {
-        let inverse = self.scale.recip()?;
-        for grad in &mut *grads {
-            grad.value = grad.value.mul(&inverse).map_err(|e| Error::from(e).at(&grad.name))?;
-        }
-        finite(grads)
+    /// Where the device fails.
+    pub fn inverse(&self) -> Result<Tensor> {
+        Ok(self.scale.cast(DType::F64)?.recip()?)
+    }
+
+    /// Scale and number of good steps, as they lie on the device.
+    pub fn parts(&self) -> [Tensor; 2] {
+        [self.scale.clone(), self.good.clone()]
+    }
+
+    /// What [`LossScale::parts`] told.
+    pub fn from_parts([scale, good]: [Tensor; 2]) -> Self {
+        Self { scale, good }
     }
 
     /// What comes after a step whose gradients were finite (1) or not (0).
@@ -120,19 +125,9 @@ impl LossScale {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Param;
 
     fn cpu() -> Device {
         tensor::cpu::device()
-    }
-
-    fn gradients(values: &[f32]) -> Vec<Gradient> {
-        let one = |(i, &v): (usize, &f32)| Gradient {
-            name: format!("p{i}"),
-            param: Param::new(Tensor::scalar(0.0_f32)),
-            value: Tensor::from_vec(vec![1.0, v, -2.0], &[3]).unwrap(),
-        };
-        values.iter().enumerate().map(one).collect()
     }
 
     #[test]
@@ -142,23 +137,10 @@ mod tests {
         let x = tape.leaf(Tensor::from_vec(vec![0.1_f32, 3.0, -7.7], &[3]).unwrap());
         let loss = x.square().unwrap().sum_all().unwrap();
         let grads = scale.scaled(&loss).unwrap().backward().unwrap();
-        let mut scaled = gradients(&[0.0]);
-        scaled[0].value = grads.get(&x).unwrap().clone();
-        assert_eq!(scale.unscale(&mut scaled).unwrap().item().unwrap(), 1.0);
+        let inverse = scale.inverse().unwrap().item().unwrap();
+        let got = grads.get(&x).unwrap().mul_scalar(inverse).unwrap();
         let want = x.tensor().mul_scalar(2.0).unwrap();
-        assert_eq!(scaled[0].value.to_vec::<f32>().unwrap(), want.to_vec::<f32>().unwrap());
-    }
-
-    #[test]
-    fn what_is_not_finite_is_seen_anywhere() {
-        let scale = LossScale::new(&cpu()).unwrap();
-        let finite = |v: &[f32]| scale.unscale(&mut gradients(v)).unwrap().item().unwrap();
-        assert_eq!(finite(&[1.0, f32::MAX, 0.0]), 1.0);
-        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            assert_eq!(finite(&[bad, 1.0, 2.0]), 0.0, "{bad}");
-            assert_eq!(finite(&[1.0, 2.0, bad]), 0.0, "{bad}");
-        }
-        assert_eq!(finite(&[]), 1.0);
+        assert_eq!(got.to_vec::<f32>().unwrap(), want.to_vec::<f32>().unwrap());
     }
 
     #[test]

@@ -1,10 +1,8 @@
-//! How one parameter moves.
+//! How parameters move.
 
 use std::fmt::Debug;
 
-use tensor::Tensor;
-
-use crate::Result;
+use tensor::ops::UpdateRule;
 
 /// What a rule is told besides gradient and state.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,44 +15,19 @@ pub struct Hyper {
     pub step: u64,
 }
 
-/// How one parameter moves. Computed in the parameter's own type, f32 or f64.
+/// How parameters move: a form of [`tensor::ops::Update`], and the numbers in it, which change from step to step. Computed in
+/// the parameters' own type, f32 or f64.
 pub trait Rule: Debug + Send {
     /// Its name in messages and checkpoints.
     fn name(&self) -> &'static str;
 
-    /// Names of the tensors that it keeps for each parameter. They start as zeros of the parameter's dims.
+    /// Names of the tensors that it keeps for each parameter, in the order of the operation. They start as zeros of the
+    /// parameter's dims.
     fn slots(&self) -> &'static [&'static str];
 
-    /// The new parameter, and the new slots, from parameter, gradient and slots.
-    ///
-    /// # Errors
-    /// Where they do not fit together.
-    fn update(
-        &self,
-        hyper: Hyper,
-        param: &Tensor,
-        grad: &Tensor,
-        slots: &[Tensor],
-    ) -> Result<(Tensor, Vec<Tensor>)>;
-}
+    /// What is computed.
+    fn update(&self) -> UpdateRule;
 
-/// Runs `$body` with `$t` bound to f32 or f64, as `$tensor` holds.
-macro_rules! dispatch {
-    ($rule:expr, $tensor:expr, $t:ident => $body:expr) => {
-        match $tensor.dtype() {
-            ::tensor::DType::F32 => {
-                type $t = f32;
-                $body
-            }
-            ::tensor::DType::F64 => {
-                type $t = f64;
-                $body
-            }
-            other => {
-                let why = format!("updates f32 and f64 parameters, not {other}; keep master weights in f32");
-                Err($crate::Error::config($rule, why))
-            }
-        }
-    };
+    /// The numbers of one parameter's update, as [`UpdateRule`] lists them: computed in f64, rounded once by the operation.
+    fn numbers(&self, hyper: Hyper) -> Vec<f64>;
 }
-pub(super) use dispatch;

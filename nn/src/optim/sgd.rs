@@ -1,13 +1,8 @@
 //! Stochastic gradient descent.
 
-use tensor::{Element, Ops, Tensor};
+use tensor::ops::UpdateRule;
 
-use super::{
-    Hyper, Rule,
-    pass::{Real, on_cpu, zip},
-    rule::dispatch,
-};
-use crate::Result;
+use super::{Hyper, Rule};
 
 /// Gradient descent with momentum, as PyTorch computes it: with decay added to the gradient g,
 /// `b ← μ·b + g`, then `p ← p − rate·b`, or with Nesterov's momentum `p ← p − rate·(g + μ·b)`.
@@ -29,49 +24,6 @@ impl Sgd {
     pub fn nesterov(momentum: f64) -> Self {
         Self { momentum, nesterov: true }
     }
-
-    fn run<T: Real>(
-        &self,
-        hyper: Hyper,
-        p: &Tensor,
-        g: &Tensor,
-        slots: &[Tensor],
-    ) -> Result<(Tensor, Vec<Tensor>)> {
-        if !on_cpu(p) {
-            return self.run_elsewhere(hyper, p, g, slots);
-        }
-        let [rate, decay, mu] = [hyper.rate, hyper.weight_decay, self.momentum].map(<T as Element>::from_f64);
-        let Some(buffer) = slots.first() else {
-            let [p] = zip::<T, 2, 1>([p, g], |[p, g]| [p - rate * (g + decay * p)])?;
-            return Ok((p, vec![]));
-        };
-        let nesterov = self.nesterov;
-        let [p, b] = zip::<T, 3, 2>([p, g, buffer], |[p, g, b]| {
-            let g = g + decay * p;
-            let b = mu * b + g;
-            let step = if nesterov { g + mu * b } else { b };
-            [p - rate * step, b]
-        })?;
-        Ok((p, vec![b]))
-    }
-
-    /// The same in operations of the device where the parameter is.
-    fn run_elsewhere(
-        &self,
-        hyper: Hyper,
-        p: &Tensor,
-        g: &Tensor,
-        slots: &[Tensor],
-    ) -> Result<(Tensor, Vec<Tensor>)> {
-        let g = g.to_device(&p.device())?;
-        let g = if hyper.weight_decay == 0.0 { g } else { g.add(&p.mul_scalar(hyper.weight_decay)?)? };
-        let Some(buffer) = slots.first() else {
-            return Ok((p.sub(&g.mul_scalar(hyper.rate)?)?, vec![]));
-        };
-        let b = buffer.mul_scalar(self.momentum)?.add(&g)?;
-        let step = if self.nesterov { g.add(&b.mul_scalar(self.momentum)?)? } else { b.clone() };
-        Ok((p.sub(&step.mul_scalar(hyper.rate)?)?, vec![b]))
-    }
 }
 
 impl Rule for Sgd {
@@ -83,28 +35,22 @@ impl Rule for Sgd {
         if self.momentum == 0.0 { &[] } else { &["momentum"] }
     }
 
-    fn update(
-        &self,
-        hyper: Hyper,
-        param: &Tensor,
-        grad: &Tensor,
-        slots: &[Tensor],
-    ) -> Result<(Tensor, Vec<Tensor>)> {
-        dispatch!(self.name(), param, T => self.run::<T>(hyper, param, grad, slots))
+    fn update(&self) -> UpdateRule {
+        UpdateRule::Sgd { momentum: self.momentum != 0.0, nesterov: self.nesterov }
+    }
+
+    fn numbers(&self, hyper: Hyper) -> Vec<f64> {
+        vec![hyper.rate, hyper.weight_decay, self.momentum]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optim::{Optimizer, testing::last_of_steps};
 
     fn two_steps(rule: Sgd, weight_decay: f64) -> f64 {
-        let (mut p, g) = (Tensor::scalar(1.0_f64), Tensor::scalar(0.5_f64));
-        let mut slots = vec![Tensor::scalar(0.0_f64); rule.slots().len()];
-        for step in 1..=2 {
-            (p, slots) = rule.update(Hyper { rate: 0.1, weight_decay, step }, &p, &g, &slots).unwrap();
-        }
-        p.item().unwrap()
+        last_of_steps(Optimizer::new(rule, 0.1).weight_decay(weight_decay), &[0.5, 0.5])
     }
 
     #[test]

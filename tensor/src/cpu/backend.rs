@@ -87,5 +87,7 @@ pub(super) fn kernel(op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<
         Op::BatchNormInput(op) => op.cpu(ins),
         Op::FocalLoss(op) => op.cpu(ins),
         Op::FocalLossInput(op) => op.cpu(ins),
+        Op::Update(op) => op.cpu(ins, outs),
+        Op::SquareSum(op) => op.cpu(ins),
     }
 }

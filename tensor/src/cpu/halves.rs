@@ -32,6 +32,7 @@ fn moves_only(op: &Op) -> bool {
         Op::Resize2d(_) | Op::Resize2dInput(_) | Op::Softmax(_) | Op::LogSoftmax(_) => false,
         Op::BatchNorm(_) | Op::BatchNormStats(_) | Op::BatchNormApply(_) => false,
         Op::BatchNormReduce(_) | Op::BatchNormInput(_) | Op::FocalLoss(_) | Op::FocalLossInput(_) => false,
+        Op::Update(_) | Op::SquareSum(_) => false,
     }
 }
 
@@ -56,7 +57,7 @@ fn takes_bf16(op: &Op, ins: &[&Tensor]) -> bool {
         Op::Random(_) | Op::Compare(_) | Op::Reduce(_) | Op::ArgReduce(_) => false,
         Op::Bincount(_) | Op::Histogram(_) | Op::ScatterAdd(_) | Op::MatMul(_) => false,
         Op::Resize2d(_) | Op::Resize2dInput(_) | Op::Softmax(_) | Op::LogSoftmax(_) => false,
-        Op::FocalLoss(_) | Op::FocalLossInput(_) => false,
+        Op::FocalLoss(_) | Op::FocalLossInput(_) | Op::Update(_) | Op::SquareSum(_) => false,
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod resize;
 pub(crate) mod softmax;
+pub(crate) mod update;
 pub(crate) mod view;
 
 pub use batch_norm::{BatchNorm, BatchNormApply, BatchNormInput, BatchNormReduce, BatchNormStats};
@@ -35,4 +36,5 @@ pub use pool::{AvgPool2d, AvgPool2dInput, MaxPool2d, MaxUnpool2d, PoolGather, Wi
 pub use reduce::{ArgReduce, Extremum, Reduce, Reduction};
 pub use resize::{Interpolation, Resize2d, Resize2dInput};
 pub use softmax::{LogSoftmax, Softmax};
+pub use update::{SquareSum, Update, UpdateRule};
 pub use view::{BroadcastTo, Permute, Reshape, Slice, Span};

@@ -7,6 +7,7 @@ mod joins;
 mod movement;
 mod pointwise;
 mod reductions;
+mod updates;
 mod windows;
 
 use tensor::DType;
@@ -75,4 +76,6 @@ checks! {
     BatchNormInput batch_norm_input channels::batch_norm_input;
     FocalLoss focal_loss channels::focal_loss;
     FocalLossInput focal_loss_input channels::focal_loss_input;
+    Update update updates::update;
+    SquareSum square_sum updates::square_sum;
 }

@@ -6,36 +6,8 @@ use tensor::{DType, Ops};
 use super::{ALL, FLOATS};
 use crate::support::{check, integers, normal};
 
-const UNARY: [Unary; 24] = [
-    Unary::Neg,
-    Unary::Abs,
-    Unary::Sign,
-    Unary::Step,
-    Unary::Exp,
-    Unary::ExpM1,
-    Unary::Log,
-    Unary::Log1p,
-    Unary::Sqrt,
-    Unary::Square,
-    Unary::Recip,
-    Unary::Sin,
-    Unary::Cos,
-    Unary::Tanh,
-    Unary::Sigmoid,
-    Unary::Softplus,
-    Unary::Relu,
-    Unary::LeakyRelu(0.1),
-    Unary::Floor,
-    Unary::Round,
-    Unary::AddScalar(0.7),
-    Unary::MulScalar(-1.3),
-    Unary::PowScalar(1.5),
-    Unary::Clamp(-0.5, 0.8),
-];
-
 pub fn unary() {
-    assert_eq!(UNARY.len(), Unary::VARIANTS.len());
-    for f in UNARY {
+    for f in Unary::all(1.5, 2.4) {
         for dtype in FLOATS {
             check(f, &[&normal(&[2, 3, 5, 9], dtype, 1)]);
         }
@@ -48,10 +20,7 @@ pub fn unary() {
 }
 
 pub fn binary() {
-    use Binary::{Add, Div, Maximum, Minimum, Mul, Pow, Prelu, ReluGrad, Sub};
-    let all = [Add, Sub, Mul, Div, Pow, Maximum, Minimum, Prelu, ReluGrad];
-    assert_eq!(all.len(), Binary::VARIANTS.len());
-    for f in all {
+    for &f in Binary::ALL {
         for dtype in FLOATS {
             let a = normal(&[2, 3, 5, 9], dtype, 3).abs().unwrap();
             check(f, &[&a, &normal(&[2, 3, 5, 9], dtype, 4)]);
@@ -59,14 +28,17 @@ pub fn binary() {
             check(f, &[&normal(&[1, 3, 1, 9], dtype, 6).abs().unwrap(), &normal(&[2, 1, 5, 1], dtype, 7)]);
         }
         if f.takes_integers() {
-            check(f, &[&integers(&[4, 7], DType::I64, 50, 2), &integers(&[7], DType::I64, 50, 3)]);
+            for dtype in [DType::I64, DType::U8] {
+                let a = integers(&[4, 7], dtype, 10, 2);
+                check(f, &[&a, &integers(&[4, 7], dtype, 10, 3)]);
+                check(f, &[&a, &integers(&[7], dtype, 10, 4)]);
+            }
         }
     }
 }
 
 pub fn compare() {
-    use Compare::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
-    for f in [Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual] {
+    for &f in Compare::ALL {
         for dtype in ALL {
             let a = integers(&[2, 3, 5, 9], dtype, 3, 8);
             check(f, &[&a, &integers(&[2, 3, 5, 9], dtype, 3, 9)]);

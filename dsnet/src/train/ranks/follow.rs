@@ -13,7 +13,7 @@ use crate::{
     Error, Result,
     eval::evaluate_across,
     model::{self, DsNet},
-    train::{Learner, TrainConfig, TrainData},
+    train::{Feed, Learner, TrainConfig, TrainData},
     ui::Progress,
 };
 
@@ -28,7 +28,7 @@ pub(super) fn follow(config: &TrainConfig, data: &TrainData, ranks: Arc<dyn Coll
     let shard = Shard { rank: ranks.rank(), world: ranks.world() };
     let loader = Loader::new(data.train.clone(), LoaderOptions { shard, ..config.loader_options() })?;
     let at = begin(&mut learner, Position::default(), &ranks)?;
-    let mut batches = loader.range(at, Position { epoch: config.epochs, batch: 0 })?;
+    let mut batches = Feed::new(loader.range(at, Position { epoch: config.epochs, batch: 0 })?, &device)?;
     loop {
         match Order::hear(&*ranks)? {
             Order::Step { at, factor } => {

@@ -26,6 +26,31 @@ macro_rules! unary {
                 match self { $(Unary::$v { .. } => Row { name: $name, cuda: $cuda },)* }
             }
 
+            /// One of each, in order; those with parameters get `first` and `second`.
+            pub fn all(first: f64, second: f64) -> Vec<Self> {
+                vec![$({
+                    let mut _given = [first, second].into_iter();
+                    Unary::$v $(($({ let _ = stringify!($p); _given.next().unwrap_or(second) }),+))?
+                }),*]
+            }
+
+            /// The number of the row, from 0.
+            pub fn number(&self) -> usize {
+                enum Number { $($v),* }
+                match self { $(Unary::$v { .. } => Number::$v as usize,)* }
+            }
+
+            /// The parameters, 0 for those that the function does not have.
+            pub fn parameters(&self) -> [f64; 2] {
+                let mut all = [0.0; 2];
+                match *self {
+                    $(Unary::$v $(($($p),+))? => {
+                        $(all.iter_mut().zip([$($p),+]).for_each(|(to, p)| *to = p);)?
+                    })*
+                }
+                all
+            }
+
             /// Calls `visit` with the function on floats of type `T`.
             pub(crate) fn visit<T: Float + Send + Sync + 'static, R>(&self, visit: impl VisitUnary<T, R>) -> R {
                 match *self {
@@ -130,6 +155,9 @@ macro_rules! binary {
         pub enum Binary { $($(#[$doc])* $v,)* }
 
         impl Binary {
+            /// All of them, in order: `f as usize` is the number of a row.
+            pub const ALL: &'static [Self] = &[$(Binary::$v),*];
+
             /// The names of all rows, in order: test suites check that none is left out.
             pub const VARIANTS: &'static [&'static str] = &[$(stringify!($v)),*];
 
@@ -181,6 +209,9 @@ macro_rules! compare {
         pub enum Compare { $($(#[$doc])* $v,)* }
 
         impl Compare {
+            /// All of them, in order: `f as usize` is the number of a row.
+            pub const ALL: &'static [Self] = &[$(Compare::$v),*];
+
             /// Name and CUDA expression.
             pub fn row(&self) -> Row {
                 match self { $(Compare::$v => Row { name: $name, cuda: $cuda },)* }

@@ -62,6 +62,8 @@ fn learner(setting: Setting, ranks: Arc<dyn Collective>) -> Result<Learner> {
         scale: None,
         ranks,
         phases: Default::default(),
+        capture: true,
+        steps: Default::default(),
     };
     learner.compute_in(setting.policy)?;
     Ok(learner)
