@@ -26,6 +26,7 @@ CONFIG = dict(ch=(16, 64, 128), n64=4, dils=(1, 2, 5, 9, 1, 2, 5, 9, 2, 5, 9, 17
 INFERENCE = ["eager", "channels-last", "compiled", "onnxruntime", "openvino"]
 HALVES = ["compiled-bf16", "openvino-bf16"]
 TRAINING = ["train-eager", "train-compiled"]
+TRAINING_HALVES = ["train-eager-bf16", "train-compiled-bf16"]
 
 
 def parse():
@@ -33,7 +34,7 @@ def parse():
     p.add_argument("--dsnet", default="target/release/dsnet", help="our program")
     p.add_argument("--sizes", nargs="+", default=["640x360"], help="width x height")
     p.add_argument("--threads", nargs="+", type=int, default=[2])
-    p.add_argument("--peers", nargs="+", default=INFERENCE, choices=INFERENCE + HALVES + TRAINING)
+    p.add_argument("--peers", nargs="+", default=INFERENCE, choices=INFERENCE + HALVES + TRAINING + TRAINING_HALVES)
     p.add_argument("--bf16", action="store_true", help="also dsnet --precision bf16 and the peers that compute in bf16")
     p.add_argument("--train", action="store_true", help="training steps (batch 4 of 480x360, 11 classes) instead of inference")
     p.add_argument("--rounds", type=int, default=3)
@@ -185,11 +186,14 @@ def train(peer, height, width, threads, seconds):
     x, t = torch.randn(4, 3, height, width), torch.randint(0, 11, (4, height, width))
     present = torch.ones(4, 11)
     optimizer = torch.optim.Adam(net.parameters(), 1e-3, weight_decay=2e-4, fused=True)
-    if peer == "train-compiled":
+    half = peer.endswith("-bf16")
+    if peer.removesuffix("-bf16") == "train-compiled":
         net.compile()
 
     def run():
-        y, z = net(x, True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            y, z = net(x, True)
+        y, z = y.float(), z.float()
         loss = owfl(y, t, alpha, gamma) + torch.nn.functional.binary_cross_entropy_with_logits(z, present)
         optimizer.zero_grad()
         loss.backward()
@@ -253,9 +257,8 @@ def main():
         return
     peers = TRAINING if args.train and args.peers == INFERENCE else args.peers
     if args.bf16:
-        if args.train:
-            sys.exit("--bf16 is for inference: training computes in f32")
-        peers = peers + [peer for peer in HALVES if peer not in peers]
+        halves = TRAINING_HALVES if args.train else HALVES
+        peers = peers + [peer for peer in halves if peer not in peers]
     sizes = ["480x360"] if args.train and args.sizes == ["640x360"] else args.sizes
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ use dsnet::{
     model::{self, DsNet},
     train::{Learner, OptimizerKind},
 };
-use nn::Initializer;
+use nn::{Initializer, Policy};
 use tensor::{DType, Tensor, cpu::memory_stats, ops::Distribution, rng::Key};
 
 /// Blocks that some runs of `run` take from the system after `warm` others.
@@ -28,15 +28,19 @@ fn nothing_is_allocated_once_warm() {
     let first = memory_stats().system_allocations;
     assert_eq!(blocks(2, || drop(plan.run(&[&x]).unwrap())), 0, "compiled forward pass");
 
-    let loss = "owfl+sel".parse().unwrap();
-    let mut learner = Learner::with(&config, loss, &[1.0 / 7.0; 7], OptimizerKind::Adam, 1e-3, 0).unwrap();
     let labels = (0..2 * 64 * 96).map(|i| (i % 7) as u8).collect();
     let labels = Tensor::from_vec(labels, &[2, 64, 96]).unwrap();
-    let mut step = 0;
-    let run = || {
-        step += 1;
-        learner.step(&x, &labels, Key::new(0, step), 1.0).unwrap();
-    };
-    assert_eq!(blocks(6, run), 0, "training step");
+    for policy in [Policy::Full, Policy::Bf16] {
+        let loss = "owfl+sel".parse().unwrap();
+        let mut learner =
+            Learner::with(&config, loss, &[1.0 / 7.0; 7], OptimizerKind::Adam, 1e-3, 0).unwrap();
+        learner.compute_in(policy).unwrap();
+        let mut step = 0;
+        let run = || {
+            step += 1;
+            learner.step(&x, &labels, Key::new(0, step), 1.0).unwrap();
+        };
+        assert_eq!(blocks(6, run), 0, "training step, {policy:?}");
+    }
     assert!(memory_stats().system_allocations > first, "the counter counts");
 }

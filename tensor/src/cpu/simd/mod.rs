@@ -99,6 +99,15 @@ impl std::fmt::Display for Isa {
     }
 }
 
+/// [`prefetch`] of all cache lines of `len` numbers. Results of a training step's layers lie in memory that no cache holds any
+/// more, and waiting for it at the end would take as long as a good part of the sums.
+#[inline]
+pub(crate) fn prefetch_all<T>(start: *const T, len: usize) {
+    for byte in (0..len * size_of::<T>()).step_by(LINE) {
+        prefetch(start.cast::<u8>().wrapping_add(byte));
+    }
+}
+
 /// Multiply-add ceiling of one core in floating-point operations per second, measured on registers alone in a few
 /// milliseconds (the best of several rounds). `None` where the processor lacks `isa`.
 pub fn peak_flops<T: Scalar>(isa: Isa) -> Option<f64> {

@@ -7,6 +7,7 @@ use crate::{
     Element, Outputs, Tensor,
     cpu::{
         conv::Source,
+        dispatch::vectorized,
         dispatch_any,
         pixels::{from_pixels, pixels, readable, source},
         slice,
@@ -33,6 +34,14 @@ fn run(channels: usize, n: usize) -> usize {
     (CHUNK / (channels * n).max(1)).max(1) * channels.max(1)
 }
 
+vectorized! {
+    /// Elements of both operands in turn.
+    fn in_turn<T: Element>(a: &[T], b: &[T], y: &mut [T]) {
+        let pairs = y.as_chunks_mut::<2>().0.iter_mut();
+        pairs.zip(a.iter().zip(b)).for_each(|(y, (&a, &b))| *y = [a, b]);
+    }
+}
+
 fn join<T: Element>(ins: &[&Tensor], dims: &[usize]) -> Result<Tensor> {
     let (n, each) = (ins.len(), dims[1] / ins.len());
     let run = run(each, n);
@@ -47,19 +56,21 @@ fn join<T: Element>(ins: &[&Tensor], dims: &[usize]) -> Result<Tensor> {
             false => Ok(Source { data: slice(x)?, pitch: each, start: 0, len: each }),
         })
         .collect::<Result<_>>()?;
+    let dense = parts.iter().all(|part| part.len == part.pitch);
     from_pixels(dims, |y: &mut [T]| {
         if y.is_empty() {
             return;
         }
         y.par_chunks_mut(run * n).enumerate().for_each(|(i, y)| {
             let first = i * run / each;
+            if let ([a, b], true) = (&parts[..], dense) {
+                let at = first * each..first * each + y.len() / 2;
+                return in_turn(&a.data[at.clone()], &b.data[at], y);
+            }
             for (pixel, y) in y.chunks_exact_mut(each * n).enumerate() {
                 let pixel = first + pixel;
                 if let [a, b] = &parts[..] {
-                    let pairs = y.as_chunks_mut::<2>().0.iter_mut();
-                    pairs
-                        .zip(a.pixel(pixel).iter().zip(b.pixel(pixel)))
-                        .for_each(|(y, (&a, &b))| *y = [a, b]);
+                    in_turn(a.pixel(pixel), b.pixel(pixel), y);
                     continue;
                 }
                 for (i, part) in parts.iter().enumerate() {

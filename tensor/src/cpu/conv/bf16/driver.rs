@@ -11,6 +11,7 @@ use crate::cpu::conv::direct::best_channels;
 use crate::cpu::conv::fold::MAX_FOLD;
 use crate::cpu::conv::geometry::{AxisPhase, AxisTap};
 use crate::cpu::simd::buffer::with_scratch;
+use crate::cpu::simd::prefetch_all;
 
 /// Work worth a task of its own, in floating-point operations: tens of microseconds.
 const TASK_FLOPS: usize = 4_000_000;
@@ -255,6 +256,18 @@ impl<'a, I: Inner> Job<'a, I> {
     fn stretch(&self, target: Target, s: &Stretch<'_>, state: &mut I::Task, scratch: &mut Scratch<'_, I::X>) {
         let pixels = s.to - s.from;
         let Conv { weights, finish, tail, .. } = self.conv;
+        let channels = self.last_channels();
+        let first =
+            (s.image * self.sink[0] + s.row) * self.sink[1] + s.columns.start + s.from * s.columns.step;
+        let step = s.columns.step * channels;
+        if let Target::Bf16(y) = target {
+            let y = y.0.wrapping_add(first * channels);
+            if step == channels {
+                prefetch_all(y, pixels * channels);
+            } else {
+                (0..pixels).for_each(|i| prefetch_all(y.wrapping_add(i * step), channels));
+            }
+        }
         self.tiles(s, state, scratch.sums, scratch.copies);
         let (mut pitch, mut last) = (weights.pitch(), finish);
         if let Some((next, next_finish)) = tail {
@@ -281,13 +294,9 @@ impl<'a, I: Inner> Job<'a, I> {
             }
             (pitch, last) = (next.pitch(), next_finish);
         }
-        let channels = self.last_channels();
-        let first =
-            (s.image * self.sink[0] + s.row) * self.sink[1] + s.columns.start + s.from * s.columns.step;
         let (residual, residual_step) = self.residual(s, last, first, scratch.residual);
         let all =
             Pixels { sums: scratch.sums, pitch, pixels, channels, finish: last, residual, residual_step };
-        let step = s.columns.step * channels;
         // SAFETY: the pixels are inside the result, whose size `run` checked, and no other stretch writes them; logits have
         // room for a unit's pixels.
         unsafe {

@@ -91,16 +91,15 @@ impl Weights {
         let taps = geometry.kernel[0] * geometry.kernel[1];
         let len = taps * rows * channels.next_multiple_of(lanes);
         let runs = runs.to_vec();
-        let data = memory(len);
-        let mut packed = Self { engine, direction, channels, runs, unit, rows, chunk, taps, lanes, data };
-        packed.fill(depth, weights);
-        packed
+        // The arrangement first, then the numbers, which it says the places of.
+        let (mut packed, data) = (memory(len), AlignedVec::zeros(0));
+        let arranged = Self { engine, direction, channels, runs, unit, rows, chunk, taps, lanes, data };
+        arranged.fill(depth, weights, &mut packed);
+        Self { data: packed, ..arranged }
     }
 
     /// Writes all of the packed weights, tap by tap.
-    fn fill<S: Stored<Real = f32>>(&mut self, depth: usize, weights: &[S]) {
-        let mut data = std::mem::replace(&mut self.data, AlignedVec::zeros(0));
-        let mut rest = &mut data[..];
+    fn fill<S: Stored<Real = f32>>(&self, depth: usize, weights: &[S], mut rest: &mut [f32]) {
         for block in self.blocks() {
             let tap_len = self.rows * block.nv * self.lanes;
             let (part, after) = rest.split_at_mut(self.taps * tap_len);
@@ -109,7 +108,6 @@ impl Weights {
             let taps = part.par_chunks_mut(tap_len.max(1)).with_min_len(4096usize.div_ceil(tap_len.max(1)));
             taps.enumerate().for_each(|(tap, to)| self.fill_tap(&block, tap, depth, weights, to));
         }
-        self.data = data;
     }
 
     /// The rows of one tap of a block.

@@ -14,7 +14,7 @@ use crate::cpu::conv::weight_gradient::{MAX_WIDTH, Span, Sum, in_parts, in_short
 use crate::cpu::conv::{ConvGeometry, Source};
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::{Heights, Kernels, MAX_NV, OuterFn};
-use crate::cpu::simd::{Isa, Scalar};
+use crate::cpu::simd::{Isa, Scalar, prefetch_all};
 use crate::cpu::stored::load_all;
 
 /// As [`super::super::weight_gradient`], of bf16 images without groups: exact products, summed in f32.
@@ -162,6 +162,10 @@ impl Lines<'_> {
                     continue;
                 }
                 self.rows.prepare(&self.x, read, g.in_w, x);
+                if ky + 1 == down.taps.len() {
+                    // What the next row will read first.
+                    read.into_iter().flatten().for_each(|line| self.expect(line + down.source_step));
+                }
                 let sum = Sum {
                     kernels: self.kernels,
                     layout: self.layout,
@@ -173,5 +177,13 @@ impl Lines<'_> {
                 sum.pieces().for_each(|piece| sum.piece((0, 0), ky, piece, copy));
             }
         });
+    }
+
+    /// Asks for an input row, if there is one of this number.
+    fn expect(&self, line: usize) {
+        let len = self.geometry.in_w * self.x.pitch;
+        if let Some(row) = self.x.data.get(line * len..(line + 1) * len) {
+            prefetch_all(row.as_ptr(), len);
+        }
     }
 }
