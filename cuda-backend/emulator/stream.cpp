@@ -33,11 +33,10 @@ int finish(Stream &s) {
 }
 
 static void finish_until(Stream &s, const std::atomic<bool> &done) {
-    while (!done && step(s)) {
-    }
     while (!done) {
-        std::lock_guard<std::recursive_mutex> running(s.running);
-        if (!done) {
+        // Whoever is at work on the stream may be waiting for one that this thread is at work on: never wait for it.
+        std::unique_lock<std::recursive_mutex> running(s.running, std::try_to_lock);
+        if (!running || (!done && !step(s))) {
             std::this_thread::yield();
         }
     }
@@ -71,6 +70,12 @@ void enqueue(Stream *s, std::function<int()> work) {
         s->recording->work.push_back(std::move(work));
     } else {
         s->work.push_back(std::move(work));
+    }
+}
+
+void run(Stream *s) {
+    if ((s = stream_of(s)) != nullptr) {
+        finish(*s);
     }
 }
 
