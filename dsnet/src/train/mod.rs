@@ -2,6 +2,7 @@
 
 mod config;
 mod data;
+mod fit;
 mod folder;
 mod guard;
 mod learner;
@@ -9,6 +10,7 @@ mod line;
 mod lock;
 mod log;
 mod options;
+mod processes;
 mod ranks;
 mod rate;
 mod rescue;
@@ -27,6 +29,7 @@ pub use line::{EpochLine, Line, Phases, StartLine, StepLine};
 use lock::Lock;
 pub use log::Log;
 pub use options::{OptimizerKind, TrainOptions};
+pub use processes::{follow, lead};
 pub use run::{train, train_on};
 pub use samples::{Sample, Samples};
 pub(crate) use values::pair as size_pair;
