@@ -256,7 +256,9 @@ impl Walk<'_> {
                 self.take(index)
             };
             let scope = self.create_graph.then(|| self.tape.set_scope(node.scope.clone()));
-            let passed = self.pass(index, &node, pending, &wanted, &mut slots, &mut finished);
+            let passed = tensor::scope::backward(&node.scope, || {
+                self.pass(index, &node, pending, &wanted, &mut slots, &mut finished)
+            });
             scope.map(|s| self.tape.set_scope(s));
             passed.map_err(|e| e.at(&node.scope))?;
         }

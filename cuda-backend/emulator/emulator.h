@@ -45,6 +45,9 @@ int fails(const char *call, int usual);
 /// What it returns, if not 0, is the device's error from then on.
 void enqueue(Stream *stream, std::function<int()> work);
 
+/// Does the work that a stream has, now: for what goes on without anybody waiting for it.
+void run(Stream *stream);
+
 /// Counts objects that are alive: +1 when one is made, -1 when it goes.
 void live(int change);
 

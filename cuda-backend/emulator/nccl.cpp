@@ -1,12 +1,23 @@
-// The emulated libnccl: ranks are threads of one process (or streams of one thread); a collective is a piece of stream work
-// that waits for the others.
+// The emulated libnccl: ranks are threads of one process or of several; a collective is a piece of stream work that waits for
+// the others. They meet in a file of shared memory whose name is the unique id: each rank has a slot for what it brings, and
+// two counters say how many rounds it has brought something to and taken the result of. The file has no name any more once
+// all have come, so that nothing is left behind, however they end.
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cerrno>
 #include <condition_variable>
+#include <csignal>
+#include <cstdio>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "element.h"
 #include "emulator.h"
@@ -17,35 +28,99 @@ namespace {
 
 enum { OK = 0, SYSTEM_ERROR = 2, INTERNAL_ERROR = 3, INVALID_ARGUMENT = 4 };
 
-/// One collective call: what each rank brings and where it wants the result.
-struct Round {
-    std::vector<const void *> from;
-    std::vector<void *> to;
-    int here = 0, left = 0;
-    bool done = false;
-};
+constexpr int MOST = 64;
+/// Bytes of a slot; longer values take several rounds.
+constexpr size_t SLOT = 1 << 20;
 
+/// The head of the shared memory; all zeros at first.
+struct Shared {
+    std::atomic<int> joined, aborted;
+    std::atomic<int> process[MOST];
+    std::atomic<uint64_t> brought[MOST], taken[MOST];
+};
+static_assert(std::atomic<uint64_t>::is_always_lock_free, "counters are shared between processes");
+
+/// One rank's view of it.
 struct Group {
-    std::mutex lock;
-    std::condition_variable changed;
-    int ranks = 0, joined = 0;
-    std::map<uint64_t, Round> rounds;
-    bool aborted = false;
-};
+    Shared *shared;
+    size_t bytes;
+    int ranks, rank;
+    uint64_t round = 0;
 
+    ~Group() { munmap(shared, bytes); }
+    char *slot(int r) { return reinterpret_cast<char *>(shared) + 4096 + size_t(r) * SLOT; }
+
+    /// Whether a rank has left before its time; a process that is gone is one.
+    bool broken() {
+        for (int r = 0; r < ranks && !shared->aborted; r++) {
+            const int process = shared->process[r];
+            if (process != 0 && kill(process, 0) != 0 && errno == ESRCH) {
+                shared->aborted = 1;
+            }
+        }
+        return shared->aborted;
+    }
+
+    /// Waits until all `counters` have reached `n`; false where somebody never will.
+    bool all(const std::atomic<uint64_t> *counters, uint64_t n) {
+        for (unsigned tries = 0; !std::all_of(counters, counters + ranks, [n](auto &c) { return c >= n; }); tries++) {
+            if (tries % 1024 == 1023 ? broken() : bool(shared->aborted)) {
+                return false;
+            }
+            std::this_thread::sleep_for(std::chrono::microseconds(tries < 64 ? 0 : 50));
+        }
+        return true;
+    }
+};
+static_assert(sizeof(Shared) <= 4096, "slots follow");
+
+/// A rank. A thread of its own does the work of the stream that collectives were put on: ranks wait for each other, so that one
+/// whose host waits for something else must not keep the rest.
 struct Comm {
     std::shared_ptr<Group> group;
-    int rank;
-    uint64_t next = 0;
+    std::mutex lock;
+    std::condition_variable changed;
+    emulator::Stream *stream = nullptr;
+    bool work = false, over = false;
+    std::thread worker;
+
+    explicit Comm(std::shared_ptr<Group> g) : group(std::move(g)), worker([this] { serve(); }) {}
+
+    ~Comm() {
+        {
+            std::lock_guard<std::mutex> hold(lock);
+            over = true;
+            changed.notify_all();
+        }
+        worker.join();
+    }
+
+    void put(emulator::Stream *s, std::function<int()> collective) {
+        emulator::enqueue(s, std::move(collective));
+        std::lock_guard<std::mutex> hold(lock);
+        stream = s;
+        work = true;
+        changed.notify_all();
+    }
+
+  private:
+    void serve() {
+        std::unique_lock<std::mutex> hold(lock);
+        while (!over) {
+            changed.wait(hold, [this] { return work || over; });
+            if (work && !over) {
+                work = false;
+                hold.unlock();
+                emulator::run(stream);
+                hold.lock();
+            }
+        }
+    }
 };
 
 struct Id {
     char bytes[128];
 };
-
-std::mutex table_lock;
-std::map<uint64_t, std::shared_ptr<Group>> table;
-uint64_t ids = 0;
 
 /// Bytes of an element, and its type where it is a float.
 bool type_of(int data, Type &t, bool &integer) {
@@ -60,27 +135,23 @@ bool type_of(int data, Type &t, bool &integer) {
     }
 }
 
-/// Runs `act` once all ranks have come; the last to come does it.
-template <class F> int meet(const std::shared_ptr<Group> &g, uint64_t number, int rank, const void *from, void *to, F act) {
-    std::unique_lock<std::mutex> lock(g->lock);
-    Round &round = g->rounds[number];
-    if (round.from.empty()) {
-        round.from.resize(size_t(g->ranks));
-        round.to.resize(size_t(g->ranks));
+/// Brings `bytes` at `from` to all, slot by slot, and lets `act(at, bytes)` use what lies in the slots, at an offset of the
+/// whole value.
+template <class F> int meet(Group &g, const void *from, size_t bytes, F act) {
+    for (size_t at = 0; at < bytes; at += SLOT, g.round++) {
+        const size_t part = std::min(SLOT, bytes - at);
+        if (!g.all(g.shared->taken, g.round)) {
+            return emulator::UNKNOWN;
+        }
+        memcpy(g.slot(g.rank), static_cast<const char *>(from) + at, part);
+        g.shared->brought[g.rank] = g.round + 1;
+        if (!g.all(g.shared->brought, g.round + 1)) {
+            return emulator::UNKNOWN;
+        }
+        act(at, part);
+        g.shared->taken[g.rank] = g.round + 1;
     }
-    round.from[size_t(rank)] = from;
-    round.to[size_t(rank)] = to;
-    if (++round.here == g->ranks) {
-        act(round);
-        round.done = true;
-        g->changed.notify_all();
-    }
-    g->changed.wait(lock, [&] { return round.done || g->aborted; });
-    const bool lost = !round.done;
-    if (++round.left == g->ranks) {
-        g->rounds.erase(number);
-    }
-    return lost ? int(emulator::UNKNOWN) : 0;
+    return 0;
 }
 
 } // namespace
@@ -96,37 +167,41 @@ EXPORT const char *ncclGetErrorString(int code) {
 
 EXPORT int ncclGetUniqueId(Id *id) {
     ENTER(int(SYSTEM_ERROR));
-    std::lock_guard<std::mutex> lock(table_lock);
+    static std::atomic<int> ids;
     memset(id, 0, sizeof *id);
-    ids++;
-    memcpy(id->bytes, &ids, 8);
+    const long long now = std::chrono::steady_clock::now().time_since_epoch().count();
+    snprintf(id->bytes, sizeof id->bytes, "/dev/shm/emulated-nccl-%d-%d-%lld", int(getpid()), ids++, now);
     return OK;
 }
 
 EXPORT int ncclCommInitRank(Comm **comm, int ranks, Id id, int rank) {
     ENTER(int(SYSTEM_ERROR));
-    if (rank < 0 || rank >= ranks) {
+    if (rank < 0 || rank >= ranks || ranks > MOST) {
         return INVALID_ARGUMENT;
     }
-    uint64_t number;
-    memcpy(&number, id.bytes, 8);
-    std::shared_ptr<Group> g;
-    {
-        std::lock_guard<std::mutex> lock(table_lock);
-        auto &slot = table[number];
-        if (!slot) {
-            slot = std::make_shared<Group>();
-            slot->ranks = ranks;
-        }
-        g = slot;
-    }
-    std::unique_lock<std::mutex> lock(g->lock);
-    g->joined++;
-    g->changed.notify_all();
-    if (!g->changed.wait_for(lock, std::chrono::seconds(20), [&] { return g->joined == g->ranks; })) {
+    const size_t bytes = 4096 + size_t(ranks) * SLOT;
+    const int file = open(id.bytes, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0 || ftruncate(file, off_t(bytes)) != 0) {
         return SYSTEM_ERROR;
     }
-    *comm = new Comm{g, rank};
+    void *memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    if (memory == MAP_FAILED) {
+        return SYSTEM_ERROR;
+    }
+    auto g = std::shared_ptr<Group>(new Group{static_cast<Shared *>(memory), bytes, ranks, rank});
+    g->shared->process[rank] = int(getpid());
+    g->shared->joined++;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (g->shared->joined != ranks) {
+        if (std::chrono::steady_clock::now() > until || g->broken()) {
+            unlink(id.bytes);
+            return SYSTEM_ERROR;
+        }
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    unlink(id.bytes);
+    *comm = new Comm(g);
     emulator::live(1);
     return OK;
 }
@@ -138,18 +213,13 @@ EXPORT int ncclCommDestroy(Comm *comm) {
 }
 
 EXPORT int ncclCommAbort(Comm *comm) {
-    {
-        std::lock_guard<std::mutex> lock(comm->group->lock);
-        comm->group->aborted = true;
-        comm->group->changed.notify_all();
-    }
+    comm->group->shared->aborted = 1;
     return ncclCommDestroy(comm);
 }
 
 EXPORT int ncclCommGetAsyncError(Comm *comm, int *error) {
     ENTER(int(INTERNAL_ERROR));
-    std::lock_guard<std::mutex> lock(comm->group->lock);
-    *error = comm->group->aborted ? SYSTEM_ERROR : OK;
+    *error = comm->group->broken() ? SYSTEM_ERROR : OK;
     return OK;
 }
 
@@ -160,33 +230,26 @@ EXPORT int ncclAllReduce(const void *from, void *to, size_t count, int data, int
     if (op != 0 || !type_of(data, t, integer)) {
         return INVALID_ARGUMENT;
     }
+    const size_t size = integer ? 8 : emulator::size_of(t);
     auto group = comm->group;
-    const uint64_t number = comm->next++;
-    const int rank = comm->rank;
-    emulator::enqueue(stream, [=] {
-        return meet(group, number, rank, from, to, [&](Round &round) {
-            // Sums in the order of the ranks, then the same to all: results may lie where operands do.
-            if (integer) {
-                std::vector<int64_t> sum(count, 0);
-                for (const void *p : round.from) {
-                    for (size_t i = 0; i < count; i++) {
-                        sum[i] += static_cast<const int64_t *>(p)[i];
+    comm->put(stream, [=] {
+        return meet(*group, from, count * size, [&](size_t at, size_t bytes) {
+            // In the order of the ranks; results may lie where operands do.
+            char *out = static_cast<char *>(to) + at;
+            for (size_t i = 0; i < bytes / size; i++) {
+                int64_t whole = 0;
+                double sum = 0.0;
+                for (int r = 0; r < group->ranks; r++) {
+                    if (integer) {
+                        whole += reinterpret_cast<const int64_t *>(group->slot(r))[i];
+                    } else {
+                        sum += emulator::read(t, group->slot(r), int64_t(i));
                     }
                 }
-                for (void *p : round.to) {
-                    memcpy(p, sum.data(), count * 8);
-                }
-                return;
-            }
-            std::vector<double> sum(count, 0.0);
-            for (const void *p : round.from) {
-                for (size_t i = 0; i < count; i++) {
-                    sum[i] += emulator::read(t, p, int64_t(i));
-                }
-            }
-            for (void *p : round.to) {
-                for (size_t i = 0; i < count; i++) {
-                    emulator::write(t, p, int64_t(i), sum[i]);
+                if (integer) {
+                    reinterpret_cast<int64_t *>(out)[i] = whole;
+                } else {
+                    emulator::write(t, out, int64_t(i), sum);
                 }
             }
         });
@@ -206,15 +269,9 @@ EXPORT int ncclBroadcast(const void *from, void *to, size_t count, int data, int
         size = integer ? 8 : emulator::size_of(t);
     }
     auto group = comm->group;
-    const uint64_t number = comm->next++;
-    const int rank = comm->rank;
-    emulator::enqueue(stream, [=] {
-        return meet(group, number, rank, from, to, [&](Round &round) {
-            std::vector<char> value(count * size);
-            memcpy(value.data(), round.from[size_t(root)], value.size());
-            for (void *p : round.to) {
-                memcpy(p, value.data(), value.size());
-            }
+    comm->put(stream, [=] {
+        return meet(*group, from, count * size, [&](size_t at, size_t bytes) {
+            memcpy(static_cast<char *>(to) + at, group->slot(root), bytes);
         });
     });
     return OK;

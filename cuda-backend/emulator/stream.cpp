@@ -28,6 +28,12 @@ static bool step(Stream &s) {
     return run_first(s);
 }
 
+/// The same where nobody else is at work on the stream: who is may be waiting for one that this thread is at work on.
+static bool try_step(Stream &s) {
+    std::unique_lock<std::recursive_mutex> running(s.running, std::try_to_lock);
+    return running && run_first(s);
+}
+
 int finish(Stream &s) {
     while (step(s)) {
     }
@@ -36,12 +42,10 @@ int finish(Stream &s) {
     return s.device->error;
 }
 
-/// Who waits for a mark may have another stream to himself, for which this one's thread waits: so nobody waits for a thread,
-/// only for the mark.
+/// Waits for a mark, and never for a thread.
 static void finish_until(Stream &s, const std::atomic<bool> &done) {
     while (!done) {
-        std::unique_lock<std::recursive_mutex> running(s.running, std::try_to_lock);
-        if (!running || !run_first(s)) {
+        if (!try_step(s)) {
             std::this_thread::yield();
         }
     }
@@ -80,6 +84,12 @@ void enqueue(Stream *s, std::function<int()> work) {
         s->recording->work.push_back(std::move(work));
     } else {
         s->work.push_back(std::move(work));
+    }
+}
+
+void run(Stream *s) {
+    if ((s = stream_of(s)) != nullptr) {
+        finish(*s);
     }
 }
 
@@ -161,7 +171,7 @@ EXPORT int cuEventQuery(Event *e) {
         return SUCCESS;
     }
     // A device works while the host asks: some progress, so that asking again and again ends.
-    step(*e->mark->stream);
+    try_step(*e->mark->stream);
     return e->mark->done ? e->mark->stream->device->error.load() : int(NOT_READY);
 }
 

@@ -99,6 +99,9 @@ impl Error {
         match self {
             Self::Tensor(e) => e,
             Self::Value { op, what } => tensor::Error::Value { op, what },
+            Self::OutOfMemory(full) => {
+                tensor::Error::Memory { device: device.to_owned(), what: full.to_string() }
+            }
             other => tensor::Error::Device { device: device.to_owned(), what: other.to_string() },
         }
     }

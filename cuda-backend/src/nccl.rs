@@ -4,8 +4,7 @@
 //! compute stream is given after [`Pending::wait`].
 
 use std::ffi::{c_int, c_void};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use cudarc::nccl::sys::{self, ncclDataType_t as Data};
 use tensor::{DType, Format, Tensor};
@@ -56,17 +55,17 @@ impl Id {
 pub struct Communicator {
     gpu: Arc<CudaBackend>,
     stream: Arc<Stream>,
-    raw: sys::ncclComm_t,
+    raw: Mutex<Option<Raw>>,
     rank: usize,
     world: usize,
-    given_up: AtomicBool,
 }
 
-// SAFETY: NCCL takes a communicator from any thread, one at a time; `&self` calls only put work on one stream, which the
-// owner of a rank does in the order that all ranks keep.
-unsafe impl Send for Communicator {}
-// SAFETY: as above.
-unsafe impl Sync for Communicator {}
+/// NCCL's handle; none once the group was given up.
+#[derive(Debug, Clone, Copy)]
+struct Raw(sys::ncclComm_t);
+
+// SAFETY: NCCL takes a communicator from any thread, one at a time: it lies in a mutex.
+unsafe impl Send for Raw {}
 
 impl Communicator {
     /// Joins the group of `id` as `rank` of `world`. Returns when all ranks have come.
@@ -84,7 +83,7 @@ impl Communicator {
         };
         let what = format!("joining {world} GPUs as rank {rank}");
         context.libs.check(Library::Nccl, "ncclCommInitRank", status, &what)?;
-        Ok(Self { gpu: gpu.clone(), stream, raw, rank, world, given_up: AtomicBool::new(false) })
+        Ok(Self { gpu: gpu.clone(), stream, raw: Mutex::new(Some(Raw(raw))), rank, world })
     }
 
     /// Which rank this is.
@@ -102,13 +101,13 @@ impl Communicator {
     /// # Errors
     /// A type that NCCL does not sum, or a rank that was lost.
     pub fn all_reduce(&self, value: &Tensor) -> Result<Pending> {
-        self.start("all_reduce", value, |from, to, count, data, stream| {
+        self.start("all_reduce", value, |raw, from, to, count, data, stream| {
             let sum = sys::ncclRedOp_t::ncclSum;
             // SAFETY: both sides hold `count` elements, and `Pending` keeps them until the stream is done with them.
             let status = unsafe {
                 call!(
                     self.gpu.context().libs.nccl()?,
-                    sys::ncclAllReduce(from, to, count, data, sum, self.raw, stream.cast())
+                    sys::ncclAllReduce(from, to, count, data, sum, raw.0, stream.cast())
                 )
             };
             Ok(("ncclAllReduce", status))
@@ -120,12 +119,12 @@ impl Communicator {
     /// # Errors
     /// As [`Communicator::all_reduce`].
     pub fn broadcast(&self, value: &Tensor, root: usize) -> Result<Tensor> {
-        let pending = self.start("broadcast", value, |from, to, count, data, stream| {
+        let pending = self.start("broadcast", value, |raw, from, to, count, data, stream| {
             // SAFETY: as above.
             let status = unsafe {
                 call!(
                     self.gpu.context().libs.nccl()?,
-                    sys::ncclBroadcast(from, to, count, data, root as c_int, self.raw, stream.cast())
+                    sys::ncclBroadcast(from, to, count, data, root as c_int, raw.0, stream.cast())
                 )
             };
             Ok(("ncclBroadcast", status))
@@ -137,7 +136,14 @@ impl Communicator {
         &self,
         what: &'static str,
         value: &Tensor,
-        call: impl FnOnce(*const c_void, *mut c_void, usize, Data, *mut c_void) -> Result<(&'static str, c_int)>,
+        call: impl FnOnce(
+            Raw,
+            *const c_void,
+            *mut c_void,
+            usize,
+            Data,
+            *mut c_void,
+        ) -> Result<(&'static str, c_int)>,
     ) -> Result<Pending> {
         let data = match value.dtype() {
             DType::F16 => Data::ncclFloat16,
@@ -152,7 +158,6 @@ impl Communicator {
                 });
             }
         };
-        self.health()?;
         let run = Run::new(self.gpu.exec(), &self.gpu, what);
         let value = run.dense(value, Format::Contiguous)?;
         let result = run.empty(value.dims(), value.dtype(), Format::Contiguous)?;
@@ -161,41 +166,58 @@ impl Communicator {
         self.stream.wait(&Event::record(compute)?)?;
         self.gpu.context().enter()?;
         let (from, to) = (address(&value)? as *const c_void, address(&result)? as *mut c_void);
-        let (name, status) = call(from, to, value.len(), data, self.stream.raw().cast())?;
+        let raw = self.lock();
+        let comm = raw.ok_or_else(|| Error::Unusable("the group of GPUs was given up".to_owned()))?;
+        self.health(comm)?;
+        let (name, status) = call(comm, from, to, value.len(), data, self.stream.raw().cast())?;
+        drop(raw);
         self.gpu.context().libs.check(Library::Nccl, name, status, what)?;
         let done = Event::record(&self.stream)?;
         Ok(Pending { compute: compute.clone(), done, _value: value, result })
     }
 
     /// Fails where a rank was lost since the last call.
-    fn health(&self) -> Result<()> {
+    fn health(&self, raw: Raw) -> Result<()> {
         let mut status = 0_i32;
         let libs = &self.gpu.context().libs;
         // SAFETY: writes one status of four bytes.
         let asked =
-            unsafe { call!(libs.nccl()?, sys::ncclCommGetAsyncError(self.raw, (&raw mut status).cast())) };
+            unsafe { call!(libs.nccl()?, sys::ncclCommGetAsyncError(raw.0, (&raw mut status).cast())) };
         libs.check(Library::Nccl, "ncclCommGetAsyncError", asked, "asking after the other GPUs")?;
         libs.check(Library::Nccl, "a collective call", status, "a rank was lost")
     }
 
-    /// Lets the group end for all ranks when this one is dropped: calls under way fail instead of waiting for it.
-    pub fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
+    /// Ends the group from this side, from any thread: calls under way fail instead of waiting for the other GPUs, and later
+    /// ones at once. False where a call is just being begun: ask again.
+    pub fn give_up(&self) -> bool {
+        let mut raw = match self.raw.try_lock() {
+            Ok(raw) => raw,
+            Err(TryLockError::Poisoned(raw)) => raw.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        if let (Some(raw), Ok(table)) = (raw.take(), self.gpu.context().libs.nccl()) {
+            let _ = self.gpu.context().enter();
+            // SAFETY: made in `new`, taken out: not used again.
+            unsafe { call!(table, sys::ncclCommAbort(raw.0)) };
+        }
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Raw>> {
+        self.raw.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Communicator {
     fn drop(&mut self) {
-        let Ok(table) = self.gpu.context().libs.nccl() else { return };
-        let _ = self.gpu.context().enter();
-        if self.given_up.load(Ordering::Relaxed) || std::thread::panicking() {
-            // SAFETY: made in `new`, not used again.
-            unsafe { call!(table, sys::ncclCommAbort(self.raw)) };
-        } else {
-            let _ = self.stream.synchronize();
-            // SAFETY: as above.
-            unsafe { call!(table, sys::ncclCommDestroy(self.raw)) };
+        if std::thread::panicking() {
+            self.give_up();
         }
+        let (Some(raw), Ok(table)) = (self.lock().take(), self.gpu.context().libs.nccl()) else { return };
+        let _ = self.gpu.context().enter();
+        let _ = self.stream.synchronize();
+        // SAFETY: made in `new`, taken out: not used again.
+        unsafe { call!(table, sys::ncclCommDestroy(raw.0)) };
     }
 }
 

@@ -140,12 +140,21 @@ impl DataSpec {
 /// # Errors
 /// Where a label can not be read.
 pub fn class_stats(dataset: &dyn Dataset) -> Result<ClassStats> {
+    class_stats_while(dataset, &|| ())
+}
+
+/// The same; `alive` is called now and then, for those who wait.
+pub(crate) fn class_stats_while(dataset: &dyn Dataset, alive: &(dyn Fn() + Sync)) -> Result<ClassStats> {
     let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let cache = folder("DSNET_CACHE")
         .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("dsnet")))
         .or_else(|| Some(folder("HOME")?.join(".cache/dsnet")));
     let progress = Progress::new("counting classes", "images", dataset.len() as u64);
-    Ok(datasets::class_stats(dataset, cache.as_deref(), &|done| progress.set(done as u64))?)
+    let tell = |done: usize| {
+        alive();
+        progress.set(done as u64);
+    };
+    Ok(datasets::class_stats(dataset, cache.as_deref(), &tell)?)
 }
 
 /// Looks over every sample of a dataset on disk, with progress.
@@ -153,7 +162,16 @@ pub fn class_stats(dataset: &dyn Dataset) -> Result<ClassStats> {
 /// # Errors
 /// All problems at once.
 pub fn look_over(dataset: &dyn Dataset, depth: Depth) -> Result<()> {
+    look_over_while(dataset, depth, &|| ())
+}
+
+/// The same; `alive` is called now and then, for those who wait.
+pub(crate) fn look_over_while(dataset: &dyn Dataset, depth: Depth, alive: &(dyn Fn() + Sync)) -> Result<()> {
     let progress = Progress::new(format!("checking {}", dataset.describe()), "images", dataset.len() as u64);
-    datasets::check(dataset, depth, &|done| progress.set(done as u64))?;
+    let tell = |done: usize| {
+        alive();
+        progress.set(done as u64);
+    };
+    datasets::check(dataset, depth, &tell)?;
     Ok(())
 }

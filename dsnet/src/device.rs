@@ -109,12 +109,12 @@ pub fn open(name: &str, precision: Precision) -> Result<Device> {
     Ok(gpu)
 }
 
-/// The device of a rank in training: the one of that place in the list `name`, as `cuda:0,1`.
+/// The device of a rank in training: the GPU of this number, or the CPU.
 ///
 /// # Errors
 /// As [`open`]; a precision in which training is not done.
-pub(crate) fn of_rank(name: &str, precision: Precision, rank: usize) -> Result<Device> {
-    match ordinals(name)?.get(rank) {
+pub(crate) fn of_rank(gpu: Option<usize>, precision: Precision) -> Result<Device> {
+    match gpu {
         Some(ordinal) => open_for_training(&format!("cuda:{ordinal}"), precision),
         None => open_for_training("cpu", precision),
     }

@@ -79,6 +79,15 @@ impl Error {
         }
     }
 
+    /// Whether a device's memory is full.
+    pub fn out_of_memory(&self) -> bool {
+        match self {
+            Error::Nn(e) => e.out_of_memory(),
+            Error::While { source, .. } => source.out_of_memory(),
+            _ => false,
+        }
+    }
+
     /// The same error, said to have happened while `doing`.
     pub fn during(self, doing: impl Into<String>) -> Self {
         Self::While { doing: doing.into(), source: Box::new(self) }

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`model`] | the network and its sizes |
 //! | [`data`] | which dataset a command works on |
+//! | [`launch`] | which of several processes this is, and which ranks and GPUs are its own |
 //! | [`train`] | settings, run folder, training loop |
 //! | [`browse`] | looking at training samples |
 //! | [`infer`], [`eval`], [`predict`], [`pictures`] | running a trained model |
@@ -27,6 +28,7 @@ pub mod device;
 mod error;
 pub mod eval;
 pub mod infer;
+pub mod launch;
 pub mod metrics;
 pub mod model;
 pub mod models;

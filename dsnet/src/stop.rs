@@ -37,6 +37,11 @@ pub fn listen() -> Result<Listening> {
     Ok(Listening(()))
 }
 
+/// Whether the process was asked to stop.
+pub fn asked() -> bool {
+    ASKED.load(Ordering::SeqCst) != 0
+}
+
 /// Fails where the process was asked to stop.
 ///
 /// # Errors

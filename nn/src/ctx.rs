@@ -199,7 +199,7 @@ impl Ctx {
         self.path.borrow_mut().push(name.into());
         let path: Rc<str> = self.path().into();
         let before = self.tape.as_ref().map(|tape| tape.set_scope(path.clone()));
-        let result = f().map_err(|e| e.at(&path));
+        let result = tensor::scope::within(&path, f).map_err(|e| e.at(&path));
         if let (Some(tape), Some(before)) = (&self.tape, before) {
             tape.set_scope(before);
         }

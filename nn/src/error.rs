@@ -77,6 +77,16 @@ impl Error {
         }
     }
 
+    /// Whether a device's memory is full: also within a backward pass.
+    pub fn out_of_memory(&self) -> bool {
+        let Error::Autograd(e) = self else { return false };
+        match e.root() {
+            autograd::Error::Tensor(tensor::Error::Memory { .. }) => true,
+            autograd::Error::Custom(e) => e.downcast_ref::<Error>().is_some_and(Error::out_of_memory),
+            _ => false,
+        }
+    }
+
     /// The same error, said to have happened in the module at `path`. The innermost module is kept.
     pub(crate) fn at(self, path: &str) -> Self {
         match self {

@@ -138,10 +138,8 @@ pub fn device(module: &dyn Module) -> Device {
 /// Where a device fails or its memory is full.
 pub fn to_device(module: &dyn Module, device: &Device) -> Result<()> {
     for entry in Collect::of(module) {
-        match entry.slot {
-            Slot::Param(param) => param.set(param.value().to_device(device)?),
-            Slot::Buffer(buffer) => buffer.set(buffer.value().to_device(device)?),
-        }
+        let moved = tensor::scope::within(&entry.name.as_str().into(), || entry.value().to_device(device))?;
+        entry.set(moved);
     }
     Ok(())
 }

@@ -63,6 +63,14 @@ pub enum Error {
         /// Which value, where, and what was allowed.
         what: String,
     },
+    /// The memory of a device is full.
+    #[error("{device}: {what}")]
+    Memory {
+        /// Name of the device.
+        device: String,
+        /// What was asked for, and who holds how much.
+        what: String,
+    },
     /// A device failed.
     #[error("{device}: {what}")]
     Device {

@@ -21,6 +21,7 @@ mod ops_trait;
 mod plan;
 pub mod profile;
 pub mod rng;
+pub mod scope;
 mod shape_only;
 mod tensor;
 

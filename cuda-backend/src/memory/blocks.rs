@@ -34,12 +34,12 @@ impl Blocks {
         self.free.insert((len, address));
     }
 
-    /// A piece of `len` bytes (already rounded), or none where no free one is large enough.
-    pub fn take(&mut self, len: usize, label: &str) -> Option<u64> {
-        let &(whole, address) = self.free.range((len, 0)..).next()?;
+    /// A piece of `len` bytes (already rounded), or the label back where no free one is large enough.
+    pub fn take(&mut self, len: usize, label: String) -> Result<u64, String> {
+        let Some(&(whole, address)) = self.free.range((len, 0)..).next() else { return Err(label) };
+        let Some(block) = self.all.get_mut(&address) else { return Err(label) };
         self.free.remove(&(whole, address));
-        let block = self.all.get_mut(&address)?;
-        block.label = Some(label.to_owned());
+        block.label = Some(label);
         let slab = block.slab;
         if whole > len {
             block.len = len;
@@ -47,7 +47,7 @@ impl Blocks {
             self.all.insert(rest, Block { len: whole - len, slab, label: None });
             self.free.insert((whole - len, rest));
         }
-        Some(address)
+        Ok(address)
     }
 
     /// Gives a piece back.
@@ -129,12 +129,12 @@ mod tests {
         let mut b = Blocks::default();
         b.add_slab(0x1000, 8192);
         b.add_slab(0x1000 + 8192, 4096); // adjacent by chance: never joined with the first
-        let small = b.take(512, "small").unwrap();
+        let small = b.take(512, "small".into()).unwrap();
         assert_eq!(small, 0x1000 + 8192, "the smaller slab fits better");
-        let a = b.take(2048, "a").unwrap();
+        let a = b.take(2048, "a".into()).unwrap();
         assert_eq!(a, 0x1000 + 8192 + 512, "the rest of it fits better than the large one");
-        let big = b.take(8192, "big").unwrap();
-        assert_eq!((big, b.take(2048, "none")), (0x1000, None));
+        let big = b.take(8192, "big".into()).unwrap();
+        assert_eq!((big, b.take(2048, "none".into())), (0x1000, Err("none".into())));
         assert_eq!(b.bytes(), (512 + 2048 + 8192, 4096 - 512 - 2048));
         assert_eq!(b.holders()[0], ("big".to_owned(), 1, 8192));
         b.give(small);
@@ -157,7 +157,7 @@ mod tests {
             for (give, n) in steps {
                 if give && !held.is_empty() {
                     b.give(held.swap_remove(n % held.len()).0);
-                } else if let Some(at) = b.take(Blocks::rounded(n), "x") {
+                } else if let Ok(at) = b.take(Blocks::rounded(n), "x".into()) {
                     prop_assert_eq!(at % ALIGN as u64, 0);
                     for &(other, len) in &held {
                         prop_assert!(at + Blocks::rounded(n) as u64 <= other || other + len as u64 <= at);

@@ -56,19 +56,26 @@ impl Pool {
         Arc::new(Self { stream: stream.clone(), recording: true, state: Mutex::default() })
     }
 
-    /// `bytes` of memory with any content; `label` names its holder in messages.
+    /// `bytes` of memory with any content for the operation `op`: with the module that runs ([`tensor::scope`]), it names the
+    /// holder in messages.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], after everything cached was given back to the driver.
-    pub fn take(self: &Arc<Self>, bytes: usize, label: &str) -> Result<Memory> {
+    pub fn take(self: &Arc<Self>, bytes: usize, op: &str) -> Result<Memory> {
         let len = Blocks::rounded(bytes);
+        let label = tensor::scope::label(op);
         let mut state = self.lock();
-        let mut found = state.blocks.take(len, label);
-        if found.is_none() {
-            self.grow(&mut state, len, label)?;
-            found = state.blocks.take(len, label);
-        }
-        let address = found.ok_or_else(|| Error::OutOfMemory(Box::new(self.full(&state, len, label))))?;
+        let found = match state.blocks.take(len, label) {
+            Ok(address) => Ok(address),
+            Err(label) => {
+                self.grow(&mut state, len, &label)?;
+                state.blocks.take(len, label)
+            }
+        };
+        let address = match found {
+            Ok(address) => address,
+            Err(label) => return Err(Error::OutOfMemory(Box::new(self.full(&state, len, &label)))),
+        };
         state.peak = state.peak.max(state.blocks.bytes().0);
         Ok(Memory { pool: self.clone(), address, bytes })
     }

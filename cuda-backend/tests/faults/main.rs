@@ -115,7 +115,11 @@ fn full_memory_says_who_holds_it_and_ends_when_they_let_go() {
     emulator.cap(96 << 20);
     let mut held = Vec::new();
     let error = loop {
-        match Tensor::full_on(&device, 1.0, &[1 << 20], DType::F32).and_then(|t| t.exp()) {
+        let made = tensor::scope::within(&"up4.right".into(), || {
+            Tensor::full_on(&device, 1.0, &[1 << 20], DType::F32)
+                .and_then(|t| tensor::scope::backward(&"up4.right.1".into(), || t.exp()))
+        });
+        match made {
             Ok(t) => held.push(t),
             Err(e) => break e.to_string(),
         }
@@ -125,7 +129,7 @@ fn full_memory_says_who_holds_it_and_ends_when_they_let_go() {
         "cuda:0: out of memory: 4.0 MiB for ",
         " could not be had.",
         "The device has 96.0 MiB",
-        " exp in ",
+        " up4.right.1 exp (backward) in ",
         "A smaller batch",
     ] {
         assert!(error.contains(part), "{part:?} is not in\n{error}");

@@ -6,7 +6,8 @@ use clap::Args;
 
 use crate::{
     Error, Result, device,
-    train::{RunFolder, TrainOptions, train},
+    launch::Launch,
+    train::{RunFolder, TrainOptions, follow, lead, train},
 };
 
 /// Options of `dsnet train`.
@@ -20,6 +21,8 @@ the run folder with checkpoints and pictures lies.
   dsnet train --data camvid --root CamVid --epochs 60
   dsnet train --config run.toml --lr 5e-4
   dsnet train --resume --out runs/synthetic-dsnet-1.0-1
+
+Under torchrun, mpirun or srun their processes train together; docs/parallel.md shows how.
 
 A run can be killed at any moment; --resume goes on with it and ends with the same weights, bit for bit.
 Ctrl-C and SIGTERM finish the step and save first (exit code 130, 143); a second one ends at once."
@@ -38,40 +41,59 @@ pub struct TrainArgs {
     from: Option<PathBuf>,
 }
 
-/// Options that may change when a run goes on: they do not change its result.
-const FREE: [&str; 8] =
-    ["threads", "workers", "rank-timeout", "save-every", "root", "out", "cache", "cache-limit"];
-
 impl TrainArgs {
     pub(super) fn run(self) -> Result<()> {
+        let launch = Launch::current()?.filter(|launch| launch.processes > 1);
         let file = self.config.as_deref().map(TrainOptions::read).transpose()?.unwrap_or_default();
         let given = self.options.or(file);
-        let out = given.out.clone();
-        let (folder, options) = if self.resume {
-            let (folder, stored) = RunFolder::reopen(out.as_deref())?;
-            let all = stored.clone().with_defaults()?;
-            let differing = given.differing(&all);
-            if let Some((name, here, there)) = differing.iter().find(|(n, ..)| !FREE.contains(&n.as_str())) {
-                return Err(Error::usage(format!(
-                    "the run in {} was begun with {name} = {there}, not {here}; a run goes on as it was begun. \
-                     To change it, start a new run, perhaps with --init {}",
-                    folder.path().display(),
-                    folder.last().display()
-                )));
+        // Processes of one machine share its cores.
+        let threads = given.threads.or_else(|| launch.as_ref().and_then(Launch::threads));
+        match &launch {
+            Some(launch) if launch.process > 0 => {
+                super::use_threads(threads)?;
+                let given = if self.resume { given } else { given.launched(Some(launch))? };
+                return follow(given, self.resume, launch);
             }
-            (folder, given.or(all))
-        } else {
-            let options = given.with_defaults()?;
-            let config = options.resolve()?;
-            config.check_init()?;
-            // Opened once more when the training begins, at no cost: what can not work should leave no folder.
-            (0..config.ranks)
-                .try_for_each(|rank| device::of_rank(&config.device, config.precision, rank).map(drop))?;
-            let source = format!("{:?}", config.data.source).to_lowercase();
-            let name = format!("{source}-{}", config.model);
-            (RunFolder::create(out.as_deref(), &name, &options)?, options)
-        };
-        super::use_threads(options.threads)?;
-        train(&options.resolve()?, &folder.going_on_from(self.from))
+            _ => {}
+        }
+        if self.resume {
+            let (folder, options) = reopen(given)?;
+            super::use_threads(threads.or(options.threads))?;
+            let folder = folder.going_on_from(self.from);
+            return match &launch {
+                Some(launch) => lead(&options, launch, || Ok(folder)),
+                None => train(&options.resolve()?, &folder),
+            };
+        }
+        let out = given.out.clone();
+        let options = given.launched(launch.as_ref())?.with_defaults()?;
+        let config = options.resolve_at(launch.as_ref())?;
+        config.check_init()?;
+        // Opened once more when the training begins, at no cost: what can not work should leave no folder.
+        (0..config.place.count)
+            .try_for_each(|rank| device::of_rank(config.place.gpu(rank), config.precision).map(drop))?;
+        let source = format!("{:?}", config.data.source).to_lowercase();
+        let name = format!("{source}-{}", config.model);
+        super::use_threads(threads)?;
+        let folder = || RunFolder::create(out.as_deref(), &name, &options);
+        match &launch {
+            Some(launch) => lead(&options, launch, folder),
+            None => train(&config, &folder()?),
+        }
     }
+}
+
+/// The folder of a run to go on with, and its options with those given that may change.
+fn reopen(given: TrainOptions) -> Result<(RunFolder, TrainOptions)> {
+    let (folder, stored) = RunFolder::reopen(given.out.as_deref())?;
+    let all = stored.with_defaults()?;
+    if let Some((name, here, there)) = given.differing(&all).first() {
+        return Err(Error::usage(format!(
+            "the run in {} was begun with {name} = {there}, not {here}; a run goes on as it was begun. To change it, start a \
+             new run, perhaps with --init {}",
+            folder.path().display(),
+            folder.last().display()
+        )));
+    }
+    Ok((folder, given.or(all)))
 }

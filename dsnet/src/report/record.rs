@@ -38,7 +38,7 @@ impl Record {
     pub fn read(folder: &RunFolder) -> Result<Self> {
         let (folder, options) = RunFolder::reopen(Some(folder.path()))?;
         let options = options.with_defaults()?;
-        let config = options.resolve()?;
+        let config = options.resolve_to_look_at()?;
         let whole = folder.path().canonicalize();
         let path = whole.as_deref().unwrap_or(folder.path());
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();

@@ -1,6 +1,6 @@
 //! The settings of a run, with nothing left open: options that were given, defaults of the dataset for the others.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use datasets::{Augment, LoaderOptions, Pixels, Shard};
 use tensor::rng::Key;
@@ -13,7 +13,8 @@ use super::{
 use crate::{
     Error, Result,
     data::{DataSpec, Labels, Source},
-    device::Precision,
+    device::{self, Precision},
+    launch::{Launch, Place},
     model,
 };
 
@@ -68,10 +69,10 @@ pub struct TrainConfig {
     pub precision: Precision,
     /// Whether steps on a GPU are recorded.
     pub capture: bool,
-    /// Ranks that share each batch.
-    pub ranks: usize,
-    /// Seconds without a sign of life after which a rank is taken to hang.
-    pub rank_timeout: f64,
+    /// The ranks that share each batch, and which of them are of this process.
+    pub place: Place,
+    /// How long a rank may give no sign of life before it is taken to hang.
+    pub rank_timeout: Duration,
     /// Steps between two checkpoints.
     pub save_every: usize,
     /// Epochs between two evaluations.
@@ -119,7 +120,7 @@ impl TrainOptions {
         };
         let synthetic = source == Source::Synthetic;
         // A rank for each GPU.
-        let gpus = crate::device::ordinals(self.device.as_deref().unwrap_or("cpu"))?.len();
+        let gpus = device::ordinals(self.device.as_deref().unwrap_or("cpu"))?.len();
         Ok(self.or(Self {
             data: Some(source),
             labels: (source == Source::Cityscapes).then_some(Labels::Fine),
@@ -151,7 +152,7 @@ impl TrainOptions {
             precision: Some(Precision::F32),
             capture: Some(true),
             ranks: Some(gpus.max(1)),
-            rank_timeout: Some(30.0),
+            rank_timeout: Some(RANK_TIMEOUT),
             save_every: Some(50),
             eval_every: Some(1),
             samples: Some(6),
@@ -164,6 +165,32 @@ impl TrainOptions {
     /// # Errors
     /// Where options can not work, or not together.
     pub fn resolve(&self) -> Result<TrainConfig> {
+        self.resolve_at(None)
+    }
+
+    /// The same for a process that a launcher started.
+    ///
+    /// # Errors
+    /// As [`TrainOptions::resolve`]; ranks that can not be shared out among the processes.
+    pub fn resolve_at(&self, launch: Option<&Launch>) -> Result<TrainConfig> {
+        self.resolve_as(|ranks, gpus, device| Place::new(launch, ranks, gpus, device))
+    }
+
+    /// The settings of a run to look at, however many processes took part.
+    ///
+    /// # Errors
+    /// As [`TrainOptions::resolve`].
+    pub(crate) fn resolve_to_look_at(&self) -> Result<TrainConfig> {
+        self.resolve_as(|ranks, gpus, _| {
+            let count = ranks.unwrap_or(1);
+            Ok(Place { first: 0, count, world: count, gpus })
+        })
+    }
+
+    fn resolve_as(
+        &self,
+        place: impl FnOnce(Option<usize>, Vec<usize>, &str) -> Result<Place>,
+    ) -> Result<TrainConfig> {
         let o = self.clone().with_defaults()?;
         let missing = |name: &str| Error::usage(format!("the option {name} has no value"));
         macro_rules! get {
@@ -173,6 +200,12 @@ impl TrainOptions {
         }
         let (source, seed) = (get!(data), get!(seed));
         let shrink = Shrink(get!(shrink));
+        let seconds = get!(rank_timeout);
+        if !seconds.is_finite() || seconds < 1e-3 {
+            return Err(Error::usage(format!("rank-timeout can not be {seconds}")));
+        }
+        let device = get!(device);
+        let place = place(o.ranks, device::ordinals(&device)?, &device)?;
         let cache_limit = get!(cache_limit);
         if !(cache_limit.is_finite() && cache_limit > 0.0) {
             return Err(Error::usage(format!("cache-limit can not be {cache_limit}")));
@@ -206,23 +239,16 @@ impl TrainOptions {
             ema: Some(get!(ema)).filter(|&e| e != 0.0),
             clip: Some(get!(clip)).filter(|&c| c != 0.0),
             seed,
-            device: get!(device),
+            device,
             precision: get!(precision),
             capture: get!(capture),
-            ranks: get!(ranks),
-            rank_timeout: get!(rank_timeout),
+            place,
+            rank_timeout: o.timeout(),
             save_every: get!(save_every),
             eval_every: get!(eval_every),
             samples: get!(samples),
         };
         config.check()?;
-        let gpus = crate::device::ordinals(&config.device)?.len();
-        if gpus > 0 && gpus != config.ranks {
-            return Err(Error::usage(format!(
-                "--device {} names {gpus} GPUs for {} ranks: each rank wants a GPU of its own, as cuda:0,1 for two",
-                config.device, config.ranks
-            )));
-        }
         let drawn = o.train_images.is_some() || o.val_images.is_some() || o.scene_size.is_some();
         if source != Source::Synthetic && drawn {
             let what = "train-images, val-images and scene-size are options of the synthetic data";
@@ -232,6 +258,26 @@ impl TrainOptions {
             return Err(Error::usage("labels (fine or coarse) is an option of the cityscapes data"));
         }
         Ok(config)
+    }
+}
+
+/// Seconds.
+const RANK_TIMEOUT: f64 = 30.0;
+
+impl TrainOptions {
+    /// How long a rank may give no sign of life.
+    pub(super) fn timeout(&self) -> Duration {
+        Duration::try_from_secs_f64(self.rank_timeout.unwrap_or(RANK_TIMEOUT)).unwrap_or(Duration::MAX)
+    }
+
+    /// The options with the number of ranks that a launcher has started, unless it was asked for.
+    ///
+    /// # Errors
+    /// Ranks that can not be shared out.
+    pub fn launched(self, launch: Option<&Launch>) -> Result<Self> {
+        let device = self.device.as_deref().unwrap_or("cpu");
+        let place = Place::new(launch, self.ranks, device::ordinals(device)?, device)?;
+        Ok(Self { ranks: Some(place.world), ..self })
     }
 }
 
@@ -283,7 +329,7 @@ impl TrainConfig {
             ("epochs", self.epochs, 1_000_000),
             ("batch", self.batch, 1 << 16),
             ("workers", self.workers, 1 << 10),
-            ("ranks", self.ranks, 1 << 10),
+            ("ranks", self.place.world, 1 << 10),
             ("save-every", self.save_every, usize::MAX),
             ("eval-every", self.eval_every, usize::MAX),
             ("train-images", self.data.train_images, 10_000_000),
@@ -303,7 +349,6 @@ impl TrainConfig {
             ("jitter", self.jitter, 0.0),
             ("label-smoothing", self.loss.0.smoothing, 0.0),
             ("ema", self.ema.unwrap_or(0.0), 0.0),
-            ("rank-timeout", self.rank_timeout, 1e-3),
         ] {
             if !value.is_finite() || value < least {
                 return Err(Error::usage(format!("{name} can not be {value}")));
@@ -318,10 +363,10 @@ impl TrainConfig {
                 return Err(Error::usage(format!("{name} can be {most} at most, not {value}")));
             }
         }
-        if self.batch < self.ranks {
+        if self.batch < self.place.world {
             return Err(Error::usage(format!(
                 "a batch of {} can not be shared by {} ranks: each wants at least one sample",
-                self.batch, self.ranks
+                self.batch, self.place.world
             )));
         }
         if let Crop(Some(Size { height, width })) = self.crop

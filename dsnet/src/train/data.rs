@@ -7,7 +7,7 @@ use datasets::{Cached, Dataset, Depth, Patches};
 use super::TrainConfig;
 use crate::{
     Result,
-    data::{class_stats, look_over},
+    data::{class_stats_while, look_over_while},
 };
 
 /// The two splits of a run.
@@ -27,11 +27,16 @@ impl TrainData {
     /// # Errors
     /// Where a folder does not look as it should; every defect of the data, all listed.
     pub fn open(config: &TrainConfig) -> Result<Self> {
+        Self::open_while(config, &|| ())
+    }
+
+    /// The same; `alive` is called now and then, for those who wait.
+    pub(super) fn open_while(config: &TrainConfig, alive: &(dyn Fn() + Sync)) -> Result<Self> {
         let (train, val) = (config.data.open_train()?, config.data.open_val()?);
-        look_over(&*train, Depth::Labels)?;
-        look_over(&*val, Depth::Labels)?;
+        look_over_while(&*train, Depth::Labels, alive)?;
+        look_over_while(&*val, Depth::Labels, alive)?;
         // Of whole pictures: parts overlap, and count the middle more than once.
-        let frequencies = class_stats(&*train)?.frequencies();
+        let frequencies = class_stats_while(&*train, alive)?.frequencies();
         Ok(Self { train: config.parts(config.kept(train)?)?, val: config.kept(val)?, frequencies })
     }
 }

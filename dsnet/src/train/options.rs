@@ -2,6 +2,7 @@
 //! same list, read by the same struct, so that neither can know something that the other does not.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::Read,
     path::{Path, PathBuf},
@@ -15,6 +16,10 @@ use crate::{
     Error, Result,
     data::{Labels, Source},
 };
+
+/// Options that may change when a run goes on, and differ from process to process: they do not change its result.
+const FREE: [&str; 8] =
+    ["threads", "workers", "rank-timeout", "save-every", "root", "out", "cache", "cache-limit"];
 
 /// The largest TOML file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -220,16 +225,20 @@ impl TrainOptions {
         toml::to_string(self).map_err(|e| Error::message(format!("the options can not be written: {e}")))
     }
 
-    /// Options given here that differ from those of `stored`, as "name = value" pairs: here, there.
+    /// Names and values of the options given here that decide a run's result.
+    pub(crate) fn binding(&self) -> impl Iterator<Item = (String, String)> {
+        let table = toml::Table::try_from(self).unwrap_or_default().into_iter();
+        table.filter(|(key, _)| !FREE.contains(&key.as_str())).map(|(key, value)| (key, value.to_string()))
+    }
+
+    /// Options given here that decide a run's result and differ from those of `stored`: name, value here, value there.
     pub(crate) fn differing(&self, stored: &Self) -> Vec<(String, String, String)> {
-        let table = |o: &Self| toml::Table::try_from(o).unwrap_or_default();
-        let there = table(stored);
-        let text = |v: Option<&toml::Value>| v.map_or("unset".into(), toml::Value::to_string);
-        let differs = |(key, value): (String, toml::Value)| {
+        let there: BTreeMap<String, String> = stored.binding().collect();
+        let differs = |(key, value): (String, String)| {
             let other = there.get(&key);
-            (other != Some(&value)).then(|| (key, value.to_string(), text(other)))
+            (other != Some(&value)).then(|| (key, value, other.map_or("unset".into(), String::clone)))
         };
-        table(self).into_iter().filter_map(differs).collect()
+        self.binding().filter_map(differs).collect()
     }
 }
 

@@ -11,7 +11,10 @@ use crate::{Error, Result, weights::Saved};
 /// Whether an error has nothing to do with what this rank has computed.
 fn outside(error: &Error) -> bool {
     matches!(error, Error::Data(_))
-        || matches!(error.failure(), Some(Failure::Lost { .. } | Failure::Hung { .. }))
+        || matches!(
+            error.failure(),
+            Some(Failure::Lost { .. } | Failure::Hung { .. } | Failure::Silent { .. })
+        )
 }
 
 /// `error` with a word on what is kept. `state` is where the training stands, `on_disk` whether the last checkpoint is of

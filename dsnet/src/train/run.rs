@@ -7,7 +7,7 @@ use datasets::{Batch, Dataset, Loader, LoaderOptions, Position, Shard};
 use nn::{Collective, collective::Solo, optim::Ema, schedule::Schedule};
 
 use super::{
-    Feed, Learner, Line, Log, Phases, RunFolder, StepLine, StepLoss, TrainConfig, TrainData,
+    Feed, Learner, Line, Log, Phases, RunFolder, StepLine, StepLoss, TrainConfig, TrainData, fit,
     ranks::{self, Lead},
     rate,
     rescue::rescue,
@@ -38,14 +38,19 @@ pub fn train(config: &TrainConfig, folder: &RunFolder) -> Result<()> {
 /// As [`train`]; a rank that is lost or hangs, by its number.
 pub fn train_on(config: &TrainConfig, folder: &RunFolder, data: &TrainData) -> Result<()> {
     let folder = folder.clone().locked()?;
-    if config.ranks == 1 {
+    if config.place.world == 1 {
         return run(config, &folder, data, Arc::new(Solo));
     }
-    ranks::run(config, &folder, data, run)
+    ranks::threads(config, &folder, data, run)
 }
 
 /// The training, as rank 0 leads it.
-fn run(config: &TrainConfig, folder: &RunFolder, data: &TrainData, ranks: Arc<dyn Collective>) -> Result<()> {
+pub(super) fn run(
+    config: &TrainConfig,
+    folder: &RunFolder,
+    data: &TrainData,
+    ranks: Arc<dyn Collective>,
+) -> Result<()> {
     let start = Instant::now();
     let mut run = Run::prepare(config, folder, data, ranks)?;
     run.announce();
@@ -53,7 +58,7 @@ fn run(config: &TrainConfig, folder: &RunFolder, data: &TrainData, ranks: Arc<dy
     let listening = stop::listen()?;
     if let Err(e) = run.epochs() {
         let (state, on_disk) = (run.saved, run.on_disk.is_some());
-        return Err(rescue(e, folder, &state, on_disk, || run.save()));
+        return Err(rescue(run.lead.explain(e), folder, &state, on_disk, || run.save()));
     }
     drop(listening);
     run.conclude(start)
@@ -160,7 +165,9 @@ impl<'a> Run<'a> {
         let step = epoch * per_epoch + index;
         let factor = rate::factor(&self.schedule, step, epoch, per_epoch, self.config.epochs);
         self.lead.step(batch.position, factor)?;
-        let loss = self.learner.step(&batch.images, &batch.labels, self.config.key(step), factor);
+        let (images, labels) = (&batch.images, &batch.labels);
+        let loss = self.learner.step(images, labels, self.config.key(step), factor);
+        let loss = loss.map_err(|e| fit::explained(e, &mut self.learner, images, labels));
         let loss = loss.map_err(|e| match e {
             Error::NotFinite(what) => {
                 let last = self.folder.last();

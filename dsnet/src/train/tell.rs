@@ -39,6 +39,8 @@ impl Run<'_> {
             (ranks, 1) => format!("{ranks} ranks with a thread each"),
             (ranks, threads) => format!("{ranks} ranks with {threads} threads each"),
         };
+        let processes = config.place.world / config.place.count;
+        let workers = if processes > 1 { format!("{workers}, in {processes} processes") } else { workers };
         eprintln!(
             "{} epochs of {} steps, batch {}, {workers}; run folder {}",
             config.epochs,

@@ -1,7 +1,10 @@
 //! Progress of anything that takes over a second: a bar in a terminal, now and then a plain line elsewhere.
 
 use std::{
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -11,6 +14,14 @@ use super::duration;
 
 /// Seconds between two plain lines.
 const PLAIN_EVERY: f64 = 10.0;
+
+/// Whether another process tells what this one does.
+static HIDDEN: AtomicBool = AtomicBool::new(false);
+
+/// Lets all further progress of this process be silent: another process tells about the work that they share.
+pub fn hide_progress() {
+    HIDDEN.store(true, Ordering::Relaxed);
+}
 
 /// Counts work done towards a known amount. Shared by reference among threads.
 #[derive(Debug)]
@@ -36,6 +47,9 @@ struct State {
 impl Progress {
     /// `total` units of work; `what` heads the line ("training"), `unit` is a plural ("images").
     pub fn new(what: impl Into<String>, unit: &'static str, total: u64) -> Self {
+        if HIDDEN.load(Ordering::Relaxed) {
+            return Self::silent();
+        }
         Self::on(ProgressDrawTarget::stderr(), true, what.into(), unit, total)
     }
 

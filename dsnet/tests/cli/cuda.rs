@@ -12,6 +12,7 @@ use serde_json::Value;
 use tensor::{DType, Tensor, ops::Distribution, rng::Key};
 
 use crate::{
+    processes::Launched,
     program::{TINY, command, fails, succeeds},
     resume::overflows_once,
 };
@@ -258,6 +259,76 @@ fn two_gpus_take_the_steps_of_one() {
     for (a, b) in one.iter().zip(&two) {
         assert!((a - b).abs() < 0.02 * a, "{one:?}\n{two:?}");
     }
+}
+
+#[test]
+fn four_gpus_take_the_steps_of_one_also_by_two_processes() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    // Shares of 2, 1, 1 and 1 images.
+    let five = |more: &[&'static str]| training(&[&["--batch=5"], more].concat());
+    works(at, &five(&["--out=one", "--device=cuda"]), &[]);
+    works(at, &five(&["--out=four", "--device=cuda:0,1,2,3"]), &[]);
+    let two = five(&["--out=run", "--device=cuda:0,1"]);
+    let emulator = emulator().to_str().unwrap();
+    Launched::start(at, &[&two, &two], &[("DSNET_CUDA_PATH", emulator)]).succeed();
+    // A process for each GPU, which picks it by its place on the machine.
+    let picks = five(&["--out=picks", "--device=cuda:2,3"]);
+    let first = [("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2"), ("DSNET_CUDA_PATH", emulator)];
+    Launched::start(&at.join("picks"), &[&picks, &picks], &first).succeed();
+    let (one, four) = (losses(&at.join("one")), losses(&at.join("four")));
+    assert_eq!((one.len(), four.len()), (6, 6));
+    assert!((one[0] - four[0]).abs() < 1e-5, "the loss of the whole batch: {} and {}", one[0], four[0]);
+    for (a, b) in one.iter().zip(&four) {
+        assert!((a - b).abs() < 0.02 * a, "{one:?}\n{four:?}");
+    }
+    let last = |run: &str| fs::read(at.join(run).join("last.safetensors")).unwrap();
+    assert!(last("four") == last("0/run"), "the same bits by two processes");
+}
+
+#[test]
+fn a_process_with_a_gpu_that_is_killed_is_named_and_the_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let emulator = [("DSNET_CUDA_PATH", emulator().to_str().unwrap())];
+    let args = training(&["--out=run", "--device=cuda"]);
+    works(at, &training(&["--out=whole", "--device=cuda:0,1"]), &[]);
+    // By hand, without places on the machine: each process has the GPUs of the list to itself.
+    let mut running = Launched::start(at, &[&args, &args], &emulator).until(2);
+    running.children[1].kill().unwrap();
+    let ends = running.finish();
+    assert!(ends[0].err.contains("rank 1 was lost: its process is gone"), "{}", ends[0].err);
+    let resume = ["train", "--resume", "--out=run"];
+    Launched::start(at, &[&resume, &resume], &emulator).succeed();
+    let steps = losses(&at.join("0/run"));
+    assert_eq!(steps, losses(&at.join("whole")));
+}
+
+#[test]
+fn a_gpu_that_is_too_small_says_for_what_and_which_batch_would_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let memory = [("EMULATED_MEMORY", "8000000")];
+    let fits =
+        training(&["--out=small", "--device=cuda", "--batch=2", "--crop=none", "--scales=1", "--epochs=1"]);
+    works(at, &fits, &memory);
+    let large = |out: &'static str, batch: &'static str| {
+        training(&[out, "--device=cuda", batch, "--crop=none", "--scales=1", "--epochs=1"])
+    };
+    let said = refused(at, &large("--out=large", "--batch=12"), &memory);
+    for part in [
+        "the memory of cuda:0 is full",
+        "do not depend on the batch, each image takes",
+        "cuda:0: out of memory: ",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+    // The batch that it names does fit.
+    let batch = said.split("--batch ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
+    let args: Vec<String> =
+        large("--out=right", "--batch=0").iter().map(|a| a.replace("=0", &format!("={batch}"))).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    works(at, &args, &memory);
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod faults;
 mod kills;
 mod measure;
 mod mistakes;
+#[cfg(unix)]
+mod processes;
 mod program;
 #[cfg(unix)]
 mod ranks;

@@ -30,8 +30,15 @@ pub fn steps(run: &Path) -> Vec<u64> {
 
 /// Starts the program; what it says goes to files in the folder `at`.
 pub fn start(at: &Path, args: &[&str]) -> Child {
+    start_with(at, args, &[])
+}
+
+/// The same with more environment variables.
+pub fn start_with(at: &Path, args: &[&str], variables: &[(&str, &str)]) -> Child {
     let file = |name: &str| Stdio::from(fs::File::create(at.join(name)).unwrap());
-    command(at, args).stdout(file("out.txt")).stderr(file("err.txt")).spawn().unwrap()
+    let mut command = command(at, args);
+    command.envs(variables.iter().copied());
+    command.stdout(file("out.txt")).stderr(file("err.txt")).spawn().unwrap()
 }
 
 /// Starts a training in `at/run` and waits until it has done `n` steps.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Why ranks can not go on together. Every rank that is still there gets the same one.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Failure {
     /// A rank ended: it returned, failed or panicked while the others need it.
@@ -28,6 +30,17 @@ pub enum Failure {
         at: String,
         /// The last that it did together with the others.
         last: String,
+    },
+    /// Nothing is heard any more from the process of a rank.
+    #[error(
+        "rank {rank} is silent: its process sent nothing for {}; is it stopped, its machine down, or the network between?",
+        seconds(timeout)
+    )]
+    Silent {
+        /// The rank.
+        rank: usize,
+        /// How long one waits for a sign of life.
+        timeout: Duration,
     },
     /// Ranks made different calls where they should have made the same.
     #[error("ranks disagree: at call {call}, rank {rank} wants {wants} and rank {other} wants {has}")]
@@ -61,6 +74,7 @@ impl Failure {
         match self {
             Self::Lost { rank, .. }
             | Self::Hung { rank, .. }
+            | Self::Silent { rank, .. }
             | Self::Disagree { rank, .. }
             | Self::Diverged { rank, .. } => *rank,
         }

@@ -2,12 +2,14 @@
 //!
 //! A rank is one worker with its own copy of the model and its own share of each batch. [`Collective`] is all that
 //! layers, losses and the training loop know of the others; [`Solo`] is the one rank of an ordinary training,
-//! [`Threads`] several ranks in one process. Every rank makes the same calls in the same order: a call's number is
+//! [`Threads`] several ranks in one process, [`Tcp`] ranks of several processes. Every rank makes the same calls in the same order: a call's number is
 //! what matches it with those of the others. See `docs/parallel.md`.
 
 mod failure;
 mod round;
+mod seats;
 mod solo;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -15,8 +17,10 @@ mod threads;
 use std::fmt::Debug;
 
 pub use failure::Failure;
+pub use seats::Stopped;
 pub use solo::Solo;
-pub use threads::{Stopped, Threads};
+pub use tcp::{Absent, Facts, Meeting, Tcp};
+pub use threads::Threads;
 
 use tensor::{Ops, Tensor};
 
@@ -56,6 +60,12 @@ pub trait Collective: Debug + Send + Sync {
     /// A sign of life between calls that lie far apart (scoring a data set): a rank that gives none for as long as the
     /// timeout says is taken to hang, if the others wait for it. Calls are signs of life themselves.
     fn alive(&self) {}
+
+    /// Why the ranks can not go on together, where that is known already: the next call would fail with it. For who keeps
+    /// watch while a rank waits for something else than the others.
+    fn failure(&self) -> Option<Failure> {
+        None
+    }
 
     /// The sum of `value` over the ranks.
     ///

@@ -47,6 +47,17 @@ struct Round {
     taken: usize,
 }
 
+/// What became of a round.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It is complete.
+    Done(Result<Tensor>),
+    /// The group has ended before.
+    Failed(Failure),
+    /// The rank that asks has ended.
+    Ended,
+}
+
 /// What is known of a rank.
 #[derive(Debug)]
 struct Member {
@@ -91,6 +102,10 @@ impl Group {
         self.world
     }
 
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Why the group ended before its time, if it did.
     pub fn failure(&self) -> Option<Failure> {
         self.lock().failure.clone()
@@ -133,16 +148,32 @@ impl Group {
 
     /// Waits for the result of a round that this rank has put its value into.
     pub fn take(&self, rank: usize, round: u64) -> Result<Tensor> {
+        match self.outcome(rank, round) {
+            Outcome::Done(result) => result,
+            Outcome::Failed(failure) => Err(failure.into()),
+            Outcome::Ended => Err(Error::config("collective", format!("rank {rank} has ended"))),
+        }
+    }
+
+    /// Waits for the result of a round, also where this rank has yet to put its value into it; keeps watch over the others
+    /// once it has.
+    pub fn outcome(&self, rank: usize, round: u64) -> Outcome {
         let mut state = self.lock();
-        state.members[rank].waits = true;
-        let result = loop {
+        let outcome = loop {
             if let Some(result) = state.taken(round) {
-                break result;
+                break Outcome::Done(result);
             }
             if let Some(failure) = state.failure.clone() {
-                break Err(failure.into());
+                break Outcome::Failed(failure);
             }
-            match state.watch(round, Instant::now(), self.timeout) {
+            if state.members[rank].ended {
+                break Outcome::Ended;
+            }
+            let here = state.members[rank].calls > round;
+            state.members[rank].waits = here;
+            let patience =
+                if here { state.watch(round, Instant::now(), self.timeout) } else { Ok(self.timeout) };
+            match patience {
                 Ok(patience) => {
                     let waited = self.changed.wait_timeout(state, patience);
                     state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -154,8 +185,29 @@ impl Group {
             }
         };
         let member = &mut state.members[rank];
-        (member.waits, member.seen) = (false, Instant::now());
-        result
+        member.waits = false;
+        if matches!(outcome, Outcome::Done(_)) {
+            member.seen = Instant::now();
+        }
+        outcome
+    }
+
+    /// Ends the group for all, for a reason that lies outside of its calls.
+    pub fn fail(&self, failure: Failure) {
+        self.lock().fail(failure);
+        self.changed.notify_all();
+    }
+
+    /// Lets those who wait look again, as after a value that somebody else has put for a rank.
+    pub fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Waits until every rank has ended, but not for longer than `patience`.
+    pub fn wait_for_the_end(&self, patience: Duration) {
+        let state = self.lock();
+        let missing = |state: &mut State| state.members.iter().any(|member| !member.ended);
+        drop(self.changed.wait_timeout_while(state, patience, missing));
     }
 }
 
@@ -252,61 +304,4 @@ fn result(call: &Call, values: &[Tensor]) -> Result<Tensor> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TIMEOUT: Duration = Duration::from_secs(10);
-
-    /// Three ranks, of which rank 0 waits at a barrier, seen at the start.
-    fn group() -> (Group, Instant) {
-        let group = Group::new(3, TIMEOUT);
-        group.put(0, Call::Barrier, Tensor::scalar(0.0)).unwrap();
-        let start = Instant::now();
-        let mut state = group.lock();
-        state.members[0].waits = true;
-        state.members.iter_mut().for_each(|m| m.seen = start);
-        drop(state);
-        (group, start)
-    }
-
-    fn after(group: &Group, start: Instant, seconds: u64) -> Result<Duration, Failure> {
-        group.lock().watch(0, start + Duration::from_secs(seconds), TIMEOUT)
-    }
-
-    #[test]
-    fn who_gives_no_sign_of_life_hangs() {
-        let (group, start) = group();
-        assert_eq!(after(&group, start, 4).unwrap(), Duration::from_secs(6));
-        let failure = after(&group, start, 10).unwrap_err();
-        assert_eq!(failure.rank(), 1);
-        let said = failure.to_string();
-        for part in ["rank 1 hangs", "for 10 s", "a barrier (call 1)", "its last call was none"] {
-            assert!(said.contains(part), "{said}");
-        }
-    }
-
-    #[test]
-    fn signs_of_life_and_waiting_count() {
-        let (group, start) = group();
-        group.lock().members[1].seen = start + Duration::from_secs(8);
-        assert_eq!(after(&group, start, 12).unwrap_err().rank(), 2, "rank 1 was seen, rank 2 was not");
-        group.lock().members[2].waits = true;
-        assert_eq!(after(&group, start, 12).unwrap(), Duration::from_secs(6), "rank 2 waits for rank 1");
-        assert_eq!(after(&group, start, 18).unwrap_err().rank(), 1);
-        // Who has come is not missing, however long ago.
-        group.lock().members[1].calls = 1;
-        assert_eq!(after(&group, start, 99).unwrap(), TIMEOUT);
-    }
-
-    #[test]
-    fn rounds_do_not_pile_up() {
-        let group = Group::new(2, TIMEOUT);
-        for n in 0..3 {
-            let put = |rank| group.put(rank, Call::Barrier, Tensor::scalar(0.0)).unwrap();
-            assert_eq!((put(0), put(1)), (n, n));
-            assert_eq!(group.lock().rounds.len(), 1);
-            (0..2).for_each(|rank| drop(group.take(rank, n).unwrap()));
-            assert!(group.lock().rounds.is_empty());
-        }
-    }
-}
+mod tests;

@@ -6,10 +6,10 @@ use super::*;
 use crate::Result;
 
 /// Long enough never to be reached by ranks that are well.
-const PATIENT: Duration = Duration::from_secs(120);
+pub(super) const PATIENT: Duration = Duration::from_secs(120);
 
 /// Short enough for a test to wait for.
-const SHORT: Duration = Duration::from_secs(1);
+pub(super) const SHORT: Duration = Duration::from_secs(1);
 
 /// What each of `world` ranks returns.
 fn each<T: Send + 'static>(
@@ -20,12 +20,12 @@ fn each<T: Send + 'static>(
 }
 
 /// Numbers that add up differently in each order.
-fn mine(rank: usize) -> Tensor {
+pub(super) fn mine(rank: usize) -> Tensor {
     let values: Vec<f32> = (0..7).map(|i| (rank as f32 - 1.3) * 10_f32.powi(i - 3) + 0.1).collect();
     Tensor::from_vec(values, &[7]).unwrap()
 }
 
-fn bits(t: &Tensor) -> Vec<u32> {
+pub(super) fn bits(t: &Tensor) -> Vec<u32> {
     t.to_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
 }
 
@@ -40,41 +40,48 @@ fn sums_are_taken_in_the_order_of_the_ranks() {
     }
 }
 
+/// What every collective does, as one of its ranks sees it.
+pub(super) fn promises(ranks: &dyn Collective) -> Result<()> {
+    let (rank, world) = (ranks.rank(), ranks.world());
+    let want = (1..world).fold(mine(0), |sum, rank| sum.add(&mine(rank)).unwrap());
+    assert_eq!(bits(&ranks.all_reduce(&mine(rank))?), bits(&want));
+    let rows = ranks.all_gather(&mine(rank))?;
+    assert_eq!(rows.len(), world);
+    assert!(rows.iter().enumerate().all(|(r, row)| bits(row) == bits(&mine(r))));
+    let counts = ranks.all_gather(&Tensor::from_vec(vec![i64::MIN + rank as i64], &[1])?)?;
+    assert_eq!(counts[world - 1].to_vec::<i64>()?, [i64::MIN + world as i64 - 1]);
+    for root in 0..world {
+        assert_eq!(bits(&ranks.broadcast(&mine(rank), root)?), bits(&mine(root)));
+    }
+    assert!(ranks.broadcast(&mine(rank), world).unwrap_err().to_string().contains("no rank"));
+    ranks.barrier()?;
+    ranks.alive();
+    assert!(!ranks.any(false)?);
+    assert!(ranks.any(rank == world - 1)?);
+    let share = Share::find(rank + 2, ranks)?;
+    let total = (0..world).map(|r| r + 2).sum();
+    assert_eq!(share, Share { first: (0..rank).map(|r| r + 2).sum(), len: rank + 2, total });
+    assert_eq!(ranks.failure(), None);
+    Ok(())
+}
+
+/// Three sums, waited for in another order than they were begun.
+pub(super) fn sums_under_way(ranks: &dyn Collective) -> Result<Vec<f64>> {
+    let number = |x: usize| Tensor::scalar((x * 10 + ranks.rank()) as f64);
+    let begun = (1..=3).map(|x| ranks.start_all_reduce(&number(x))).collect::<Result<Vec<_>>>()?;
+    ranks.barrier()?;
+    begun.into_iter().rev().map(|sum| sum.wait()?.item().map_err(Into::into)).collect()
+}
+
 #[test]
 fn everything_else_on_one_rank_and_on_several() {
-    let check = |ranks: &dyn Collective| -> Result<()> {
-        let (rank, world) = (ranks.rank(), ranks.world());
-        let rows = ranks.all_gather(&mine(rank))?;
-        assert_eq!(rows.len(), world);
-        assert!(rows.iter().enumerate().all(|(r, row)| bits(row) == bits(&mine(r))));
-        let counts = ranks.all_gather(&Tensor::from_vec(vec![i64::MIN + rank as i64], &[1])?)?;
-        assert_eq!(counts[world - 1].to_vec::<i64>()?, [i64::MIN + world as i64 - 1]);
-        for root in 0..world {
-            assert_eq!(bits(&ranks.broadcast(&mine(rank), root)?), bits(&mine(root)));
-        }
-        assert!(ranks.broadcast(&mine(rank), world).unwrap_err().to_string().contains("no rank"));
-        ranks.barrier()?;
-        ranks.alive();
-        assert!(!ranks.any(false)?);
-        assert!(ranks.any(rank == world - 1)?);
-        let share = Share::find(rank + 2, ranks)?;
-        let total = (0..world).map(|r| r + 2).sum();
-        assert_eq!(share, Share { first: (0..rank).map(|r| r + 2).sum(), len: rank + 2, total });
-        Ok(())
-    };
-    check(&Solo).unwrap();
-    each(4, check);
+    promises(&Solo).unwrap();
+    each(4, promises);
 }
 
 #[test]
 fn several_sums_are_under_way_and_taken_in_any_order() {
-    let all = each(3, |ranks| {
-        let number = |x: usize| Tensor::scalar((x * 10 + ranks.rank()) as f64);
-        let begun = (1..=3).map(|x| ranks.start_all_reduce(&number(x))).collect::<Result<Vec<_>>>()?;
-        ranks.barrier()?;
-        begun.into_iter().rev().map(|sum| Ok(sum.wait()?.item()?)).collect::<Result<Vec<_>>>()
-    });
-    assert_eq!(all, vec![[93.0, 63.0, 33.0]; 3]);
+    assert_eq!(each(3, sums_under_way), vec![[93.0, 63.0, 33.0]; 3]);
 }
 
 /// Runs three ranks of which rank 1 does `bad` where the others want a sum; what the others got to hear, and what

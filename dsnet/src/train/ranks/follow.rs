@@ -13,7 +13,7 @@ use crate::{
     Error, Result,
     eval::evaluate_across,
     model::{self, DsNet},
-    train::{Feed, Learner, TrainConfig, TrainData},
+    train::{Feed, Learner, TrainConfig, TrainData, fit},
     ui::Progress,
 };
 
@@ -39,7 +39,9 @@ pub(super) fn follow(config: &TrainConfig, data: &TrainData, ranks: Arc<dyn Coll
                     return Err(Error::message(what));
                 }
                 let step = at.epoch * loader.batches_per_epoch() + at.batch;
-                let result = learner.step(&batch.images, &batch.labels, config.key(step), factor);
+                let (images, labels) = (&batch.images, &batch.labels);
+                let result = learner.step(images, labels, config.key(step), factor);
+                let result = result.map_err(|e| fit::explained(e, &mut learner, images, labels));
                 result.map_err(|e| e.during(format!("step {} on {}", step + 1, batch.names.join(", "))))?;
             }
             Order::Check => check_replicas(&learner.model, &*ranks)?,

@@ -13,8 +13,8 @@ use tensor::Tensor;
 
 use super::order::{Order, share_position};
 use crate::{
-    Result, device::Precision, eval::evaluate_across, metrics::Confusion, model::DsNet, train::Learner,
-    ui::Progress,
+    Error, Result, device::Precision, eval::evaluate_across, metrics::Confusion, model::DsNet,
+    train::Learner, ui::Progress,
 };
 
 /// Rank 0 of several ranks, or the only one. Each call has its counterpart in the followers' loop.
@@ -71,6 +71,17 @@ impl Lead {
         self.tell(Order::Score)?;
         broadcast_state(net, &*self.0)?;
         evaluate_across(net, precision, val, normalization, progress, &*self.0)
+    }
+
+    /// `error`, or what it comes from where the ranks can not go on together: a GPU that waited in vain for another rank's
+    /// knows no better.
+    pub fn explain(&self, error: Error) -> Error {
+        match self.0.failure() {
+            Some(failure) if error.failure().is_none() && failure.rank() != self.0.rank() => {
+                nn::Error::from(failure).into()
+            }
+            _ => error,
+        }
     }
 
     /// Lets the other ranks go.

@@ -4,7 +4,7 @@ use datasets::Position;
 use nn::Collective;
 use tensor::Tensor;
 
-use crate::{Error, Result};
+use crate::{Error, Result, stop};
 
 /// The next thing that all ranks do together.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,6 +18,9 @@ pub(super) enum Order {
     /// Nothing more: the followers' work is done.
     End,
 }
+
+/// The signal that a request of another process is taken for.
+const SIGTERM: i32 = 15;
 
 /// Numbers in a message.
 const LEN: usize = 4;
@@ -45,14 +48,20 @@ impl Order {
         })
     }
 
-    /// Tells the other ranks.
+    /// Tells the other ranks. Where one of them is in a process that was asked to stop, no step is told.
     pub fn tell(self, ranks: &dyn Collective) -> Result<()> {
+        if ranks.any(false)? && matches!(self, Order::Step { .. }) {
+            stop::check()?;
+            let message = "stopped, as a process of other ranks was asked to stop".into();
+            return Err(Error::Stopped { signal: SIGTERM, message });
+        }
         ranks.broadcast(&Tensor::from_slice(&self.encode(), &[LEN])?, 0)?;
         Ok(())
     }
 
     /// Waits for what rank 0 tells.
     pub fn hear(ranks: &dyn Collective) -> Result<Self> {
+        ranks.any(stop::asked())?;
         let message = ranks.broadcast(&Tensor::from_slice(&[0_i64; LEN], &[LEN])?, 0)?.to_vec::<i64>()?;
         Self::decode(&message)
             .ok_or_else(|| Error::message(format!("rank 0 sent an unknown order {message:?}")))

@@ -95,8 +95,8 @@ const OPTIONS: &str = "model = \"dsnet-tiny\"\ntrain-images = 8\nval-images = 2\
 /// Trains with a sample of rank 1 that goes bad in the second epoch; what is told.
 fn told(at: &Path, fault: Fault) -> String {
     let options = TrainOptions::parse(OPTIONS).unwrap();
-    let timeout = if fault == Fault::Hang { 2.0 } else { 100.0 };
-    let config = TrainConfig { rank_timeout: timeout, ..options.resolve().unwrap() };
+    let timeout = if fault == Fault::Hang { 2 } else { 100 };
+    let config = TrainConfig { rank_timeout: Duration::from_secs(timeout), ..options.resolve().unwrap() };
     let folder = RunFolder::create(Some(&at.join("run")), "", &options).unwrap();
     let good = config.data.open(Split::Train).unwrap();
     let over = Arc::new((Mutex::new(false), Condvar::new()));
