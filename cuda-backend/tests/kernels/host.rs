@@ -124,9 +124,10 @@ impl Host {
 /// Writes the names of kernels down, each once, where [`LAUNCHED`] asks for it.
 fn note_launch(name: &str) {
     static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    if let Some(path) = std::env::var_os(LAUNCHED)
-        && SEEN.lock().unwrap().insert(name.to_owned())
-    {
+    let Some(path) = std::env::var_os(LAUNCHED) else { return };
+    // Held until the line is written: lines of several threads must not run into each other.
+    let mut seen = SEEN.lock().unwrap();
+    if seen.insert(name.to_owned()) {
         let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
         writeln!(file, "{name}").unwrap();
     }
