@@ -6,7 +6,7 @@ use cuda_backend::CudaBackend;
 use nn::{Collective, collective::Solo};
 use tensor::{Ops, Tensor, rng::Key};
 
-use super::Learner;
+use super::{Learner, recorded};
 use crate::{Error, Result, device, ui::bytes};
 
 /// How many batches are tried at most, beside those by which the size is found.
@@ -18,9 +18,11 @@ pub(super) fn explained(error: Error, learner: &mut Learner, images: &Tensor, la
     let gpu = device::gpu(&learner.device).ok().flatten();
     let Some(gpu) = gpu.filter(|_| error.out_of_memory()) else { return error };
     // The other ranks wait, and would not take part.
+    let captures = learner.capture && learner.hindrance().is_none();
+    let capture = std::mem::replace(&mut learner.capture, captures);
     let ranks = std::mem::replace(&mut learner.ranks, Arc::new(Solo));
     let advice = Trial { gpu: &gpu, learner, images, labels, ranks: &*ranks }.advice();
-    learner.ranks = ranks;
+    (learner.ranks, learner.capture) = (ranks, capture);
     match advice {
         Ok(advice) => error.during(format!("the memory of {} is full: {advice}", learner.device.name())),
         // What went wrong while trying is not what went wrong.
@@ -63,18 +65,24 @@ impl Trial<'_> {
         ))
     }
 
-    /// The most bytes that a step on `n` images holds; none where they do not fit.
+    /// The most bytes that steps on `n` images hold, a recorded one included where steps are recorded; none where they do not
+    /// fit.
     fn peak(&mut self, n: usize) -> Result<Option<usize>> {
         self.ranks.alive();
         let say = |e: cuda_backend::Error| Error::message(e.to_string());
+        // A recording for another batch gives its memory back.
+        self.learner.steps = recorded::Steps::default();
         self.gpu.release_cached_memory().map_err(say)?;
         self.gpu.reset_peak_memory();
         let (images, labels) = (self.images.narrow(0, 0, n)?, self.labels.narrow(0, 0, n)?);
-        match self.learner.step(&images, &labels, Key::default(), 0.0) {
-            Ok(_) | Err(Error::NotFinite(_)) => Ok(Some(self.gpu.memory().peak)),
-            Err(e) if e.out_of_memory() => Ok(None),
-            Err(e) => Err(e),
+        for _ in 0..if self.learner.capture { recorded::WARM_UP + 1 } else { 1 } {
+            match self.learner.step(&images, &labels, Key::default(), 0.0) {
+                Ok(_) | Err(Error::NotFinite(_)) => {}
+                Err(e) if e.out_of_memory() => return Ok(None),
+                Err(e) => return Err(e),
+            }
         }
+        Ok(Some(self.gpu.memory().peak))
     }
 
     /// Bytes that tensors of this process could hold.

@@ -19,7 +19,7 @@ use super::{Learner, StepLoss, learner::Average};
 use crate::{Error, Result};
 
 /// Steps that are done one operation at a time before one is recorded: kernels are loaded, algorithms chosen.
-const WARM_UP: usize = 2;
+pub(super) const WARM_UP: usize = 2;
 
 /// What is known of steps on batches of one shape.
 #[derive(Debug, Default)]

@@ -63,6 +63,13 @@ fn losses(run: &Path) -> Vec<f64> {
     lines.filter(|line| line["kind"] == "step").map(|line| line["loss"].as_f64().unwrap()).collect()
 }
 
+/// The numbers of a run's last checkpoint, without what is said about them.
+fn values(run: &Path) -> Vec<u8> {
+    let bytes = fs::read(run.join("last.safetensors")).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[8 + header..].to_vec()
+}
+
 #[test]
 fn a_short_training_has_the_cpus_curve_and_goes_on_after_a_fault() {
     let dir = tempfile::tempdir().unwrap();
@@ -75,12 +82,15 @@ fn a_short_training_has_the_cpus_curve_and_goes_on_after_a_fault() {
     for (a, b) in cpu.iter().zip(&gpu) {
         assert!((a - b).abs() < 0.02 * a, "{cpu:?}\n{gpu:?}");
     }
-    assert!(cpu != gpu, "sums of another order differ in their last bits: was it run on the GPU?");
+    assert!(
+        values(&at.join("cpu")) != values(&at.join("gpu")),
+        "sums of another order: was it run on the GPU?"
+    );
 
     // A call fails in the middle; the last checkpoint is there, and going on leads to the same weights.
     let broken = training(&["--out=broken", "--device=cuda:0"]);
     let said = refused(at, &broken, &[("EMULATED_FAIL", "12000:719")]);
-    assert!(said.contains("failed with code 719") && said.contains("unspecified launch failure"), "{said}");
+    assert!(said.contains("failed with code 719"), "{said}");
     assert!(said.contains("--resume"), "{said}");
     assert!(losses(&at.join("broken")).len() < 9, "it failed before the end");
     works(at, &["train", "--resume", "--out=broken"], &[]);
@@ -308,13 +318,12 @@ fn a_process_with_a_gpu_that_is_killed_is_named_and_the_run_goes_on() {
 fn a_gpu_that_is_too_small_says_for_what_and_which_batch_would_fit() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
-    let memory = [("EMULATED_MEMORY", "8000000")];
-    let fits =
-        training(&["--out=small", "--device=cuda", "--batch=2", "--crop=none", "--scales=1", "--epochs=1"]);
-    works(at, &fits, &memory);
+    let memory = [("EMULATED_MEMORY", "24000000")];
     let large = |out: &'static str, batch: &'static str| {
-        training(&[out, "--device=cuda", batch, "--crop=none", "--scales=1", "--epochs=1"])
+        let scene = ["--scene-size=64x128", "--crop=none", "--scales=1", "--epochs=1"];
+        training(&[&[out, "--device=cuda", batch], &scene[..]].concat())
     };
+    works(at, &large("--out=small", "--batch=2"), &memory);
     let said = refused(at, &large("--out=large", "--batch=12"), &memory);
     for part in [
         "the memory of cuda:0 is full",
