@@ -20,6 +20,8 @@ use crate::memory::Pool;
 const ANSWERS: usize = 8;
 /// The most memory that trials may use, in bytes.
 const TRIAL_MEMORY: usize = 256 << 20;
+/// What that memory is for.
+const TRIALS: &str = "trials of convolution algorithms";
 
 /// An algorithm and the memory that it needs.
 #[derive(Debug, Clone, Copy)]
@@ -161,9 +163,11 @@ impl Dnn {
         let mut room = TRIAL_MEMORY;
         let trials = Pool::new(pool.stream());
         let scratch = loop {
-            match trials.take(room, "trials of convolution algorithms") {
+            match trials.take(room, TRIALS) {
                 Ok(memory) => break memory,
                 Err(Error::OutOfMemory(_)) if room > 1 << 20 => room /= 4,
+                // Among what tensors gave back there may be as much; where not, their pool knows who holds the rest.
+                Err(Error::OutOfMemory(_)) => break pool.take(room, TRIALS)?,
                 Err(e) => return Err(e),
             }
         };
