@@ -12,10 +12,9 @@
 use super::epilogue::{After, Epilogue, Residual};
 use super::fold::MAX_FOLD;
 use super::geometry::{AxisPhase, AxisTap};
+use super::labels::best_channels;
 use super::pack::PackLayout;
 use super::{Shared, Source};
-use crate::cpu::dispatch::vectorized;
-use crate::cpu::math::select;
 use crate::cpu::plan::look_up;
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::{Block, Heights, Kernels, Part, TileFn};
@@ -528,28 +527,4 @@ fn cut<T: Scalar>(heights: &Heights<TileFn<T>>, from: usize, to: usize) -> Tiles
 
 fn covers(tap: &AxisTap, start: usize, len: usize) -> bool {
     tap.from <= start && start + len <= tap.to
-}
-
-vectorized! {
-    /// The channel of each pixel's largest value: the first of equal ones, NaN counting as larger than every number.
-    pub(super) fn best_channels<T: Scalar>(pixels: &[T], channels: usize, labels: &mut [u8]) {
-        // Several pixels at once, in local arrays, which stay in registers.
-        const BLOCK: usize = 8;
-        for (labels, pixels) in labels.chunks_mut(BLOCK).zip(pixels.chunks(BLOCK * channels)) {
-            let (mut best, mut place) = ([T::neg_infinity(); BLOCK], [0u32; BLOCK]);
-            let lines: [&[T]; BLOCK] =
-                std::array::from_fn(|i| &pixels[i.min(labels.len() - 1) * channels..][..channels]);
-            for c in 0..channels {
-                for i in 0..BLOCK {
-                    let x = lines[i][c];
-                    let better = (x > best[i]) | (x.is_nan() & !best[i].is_nan());
-                    best[i] = select(better, x, best[i]);
-                    place[i] = select(better, c as u32, place[i]);
-                }
-            }
-            for (label, place) in labels.iter_mut().zip(place) {
-                *label = place as u8;
-            }
-        }
-    }
 }

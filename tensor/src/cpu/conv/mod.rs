@@ -9,6 +9,7 @@ mod direct;
 mod epilogue;
 mod fold;
 mod geometry;
+mod labels;
 mod pack;
 #[cfg(test)]
 mod tests;

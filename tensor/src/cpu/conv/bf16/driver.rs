@@ -7,9 +7,9 @@ use super::finish::{self, Pixels};
 use super::layout::Block;
 use super::*;
 use crate::cpu::conv::Shared;
-use crate::cpu::conv::direct::best_channels;
 use crate::cpu::conv::fold::MAX_FOLD;
 use crate::cpu::conv::geometry::{AxisPhase, AxisTap};
+use crate::cpu::conv::labels::best_channels;
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::prefetch_all;
 

@@ -36,10 +36,9 @@ fn halves(values: &[f32]) -> Vec<bf16> {
     values.iter().map(|&v| bf16::from_f32(v)).collect()
 }
 
-/// `[c_out, c_in, kh, kw]` weights applied forward, or as the adjoint, to NHWC pixels.
-fn sums(g: &ConvGeometry, transposed: bool, x: &[f32], weights: &[f32]) -> Vec<f32> {
-    let (small, large) = (g.output_len(), g.input_len());
-    let mut y = vec![0.0; if transposed { large } else { small }];
+/// Calls `f` with the places of input (NHWC), output (NHWC) and weight (`[c_out, c_in, kh, kw]`) of each product that a
+/// convolution adds up.
+fn each_product(g: &ConvGeometry, mut f: impl FnMut(usize, usize, usize)) {
     let [kh, kw] = g.kernel;
     for n in 0..g.batch {
         for (oh, ow) in (0..g.out_h).flat_map(|oh| (0..g.out_w).map(move |ow| (oh, ow))) {
@@ -51,16 +50,24 @@ fn sums(g: &ConvGeometry, transposed: bool, x: &[f32], weights: &[f32]) -> Vec<f
                 }
                 let (a, b) = ((n * g.in_h + h) * g.in_w + w, (n * g.out_h + oh) * g.out_w + ow);
                 for (k, c) in (0..g.c_out).flat_map(|k| (0..g.c_in).map(move |c| (k, c))) {
-                    let weight = weights[((k * g.c_in + c) * kh + i) * kw + j];
-                    if transposed {
-                        y[a * g.c_in + c] += x[b * g.c_out + k] * weight;
-                    } else {
-                        y[b * g.c_out + k] += x[a * g.c_in + c] * weight;
-                    }
+                    f(a * g.c_in + c, b * g.c_out + k, ((k * g.c_in + c) * kh + i) * kw + j);
                 }
             }
         }
     }
+}
+
+/// `[c_out, c_in, kh, kw]` weights applied forward, or as the adjoint, to NHWC pixels.
+fn sums(g: &ConvGeometry, transposed: bool, x: &[f32], weights: &[f32]) -> Vec<f32> {
+    let (small, large) = (g.output_len(), g.input_len());
+    let mut y = vec![0.0; if transposed { large } else { small }];
+    each_product(g, |input, output, weight| {
+        if transposed {
+            y[input] += x[output] * weights[weight];
+        } else {
+            y[output] += x[input] * weights[weight];
+        }
+    });
     y
 }
 
@@ -225,22 +232,7 @@ proptest! {
 fn check_weight_gradient(g: &ConvGeometry, around: [usize; 2], seed: u64) {
     let (x, gy) = (numbers(seed, g.input_len(), 3), numbers(seed + 1, g.output_len(), 3));
     let mut wanted = vec![0.0; g.weight_len()];
-    let [kh, kw] = g.kernel;
-    for n in 0..g.batch {
-        for (oh, ow) in (0..g.out_h).flat_map(|oh| (0..g.out_w).map(move |ow| (oh, ow))) {
-            for (i, j) in (0..kh).flat_map(|i| (0..kw).map(move |j| (i, j))) {
-                let h = (oh * g.stride[0] + i * g.dilation[0]).wrapping_sub(g.padding[0]);
-                let w = (ow * g.stride[1] + j * g.dilation[1]).wrapping_sub(g.padding[1]);
-                if h >= g.in_h || w >= g.in_w {
-                    continue;
-                }
-                let (a, b) = ((n * g.in_h + h) * g.in_w + w, (n * g.out_h + oh) * g.out_w + ow);
-                for (k, c) in (0..g.c_out).flat_map(|k| (0..g.c_in).map(move |c| (k, c))) {
-                    wanted[((k * g.c_in + c) * kh + i) * kw + j] += x[a * g.c_in + c] * gy[b * g.c_out + k];
-                }
-            }
-        }
-    }
+    each_product(g, |input, output, weight| wanted[weight] += x[input] * gy[output]);
     let image = |values: &[f32], len: usize| {
         let mut image = vec![bf16::NAN; values.len() / len * (around[0] + len + around[1])];
         let pixels = image.chunks_mut(around[0] + len + around[1]).zip(values.chunks(len));
