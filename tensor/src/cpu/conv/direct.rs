@@ -11,14 +11,16 @@
 
 use super::epilogue::{After, Epilogue, Residual};
 use super::fold::MAX_FOLD;
-use super::geometry::{AxisPhase, AxisTap};
+use super::geometry::AxisPhase;
 use super::labels::best_channels;
 use super::pack::PackLayout;
+use super::stage::Target;
+use super::taps::{Stretch, View, fetch};
 use super::{Shared, Source};
 use crate::cpu::plan::look_up;
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::{Block, Heights, Kernels, Part, TileFn};
-use crate::cpu::simd::{LINE, MAX_MR, Scalar, Tap, Tile, prefetch};
+use crate::cpu::simd::{Scalar, Tap, Tile};
 use rayon::prelude::*;
 use smallvec::SmallVec;
 
@@ -67,44 +69,7 @@ pub(crate) struct Bytes<'a, T> {
     pub table: &'a [T],
 }
 
-/// What a task reads: the sources, from line `first` (counted through all images) on.
-#[derive(Clone, Copy)]
-struct View<'a, T> {
-    sources: &'a [Source<'a, T>],
-    first: usize,
-}
-
-impl<'a, T> View<'a, T> {
-    /// Line `line` of a source, which has `w` pixels, from its first channel on.
-    fn line(&self, source: &Source<'a, T>, line: usize, w: usize) -> &'a [T] {
-        let len = w * source.pitch;
-        &source.data[(line - self.first) * len..][..len]
-    }
-}
-
-type Taps<T> = SmallVec<[Tap<T>; 16]>;
 type Tiles<T> = SmallVec<[Part<TileFn<T>>; UNIT_PIXELS / 2]>;
-
-/// Output pixels `from..to` of one row and phase.
-struct Stretch<'a, T> {
-    view: View<'a, T>,
-    /// The input rows that are summed: index of the filter row, and the row counted through all images.
-    lines: &'a [(usize, usize)],
-    columns: &'a AxisPhase,
-    from: usize,
-    to: usize,
-    /// Image and row of the result.
-    image: usize,
-    row: usize,
-}
-
-/// Where tiles write: pixel `i` of a stretch at `start + i · step`.
-#[derive(Clone, Copy)]
-pub(super) struct Target<T> {
-    pub base: Shared<T>,
-    pub start: isize,
-    pub step: usize,
-}
 
 impl<T: Scalar> Job<'_, T> {
     /// Runs the job into `y`, NHWC of the sink's size (empty if it makes labels).
@@ -186,16 +151,6 @@ impl<T: Scalar> Job<'_, T> {
             }
         }
         (from.min(to), to)
-    }
-
-    /// Channels copied where a tap leaves the image.
-    fn copied_channels(&self) -> usize {
-        if self.depthwise { self.layout.channels } else { self.layout.depth }
-    }
-
-    /// Scratch for every tap of the largest tile to be copied.
-    fn border_len(&self) -> usize {
-        self.layout.taps * MAX_MR * self.copied_channels()
     }
 
     /// Scratch for the pixels that another stage goes on with.
@@ -384,147 +339,9 @@ impl<T: Scalar> Job<'_, T> {
             }
         }
     }
-
-    /// Taps of the tiles that lie inside the image for every tap: the same list, shifted.
-    fn inside_taps(&self, s: &Stretch<'_, T>) -> Taps<T> {
-        let depth = self.layout.depth;
-        let mut taps = Taps::new();
-        // Neighbouring taps over whole pixels are one long tap.
-        let merged = match self.sources {
-            [only] => !self.depthwise && s.columns.is_contiguous() && depth == only.pitch,
-            _ => false,
-        };
-        for &(ky, line) in s.lines {
-            for tap in s.columns.taps.iter().take(if merged { 1 } else { usize::MAX }) {
-                let mut w = (ky * self.kernel_w + tap.index) * depth;
-                for source in s.view.sources {
-                    let pitch = source.pitch as isize;
-                    let from = s.view.line(source, line, self.source[1]).as_ptr();
-                    taps.push(Tap {
-                        x: from.wrapping_offset(tap.offset * pitch + source.start as isize),
-                        w,
-                        len: if merged { s.columns.taps.len() * depth } else { source.len.min(depth) },
-                        step: s.columns.source_step as isize * pitch,
-                    });
-                    w += source.len;
-                }
-            }
-        }
-        taps
-    }
-
-    /// Taps of a tile at the image's edge: those outside are left out, those partly outside read a copy with zeros.
-    fn border_taps(
-        &self,
-        s: &Stretch<'_, T>,
-        (start, len): (usize, usize),
-        first_channel: usize,
-        scratch: &mut [T],
-    ) -> Taps<T> {
-        let (columns, copied) = (s.columns, self.copied_channels());
-        let mut taps = Taps::new();
-        let mut free = scratch;
-        for &(ky, line) in s.lines {
-            for tap in columns.taps.iter().filter(|t| t.from < start + len && t.to > start && t.from < t.to) {
-                let mut w = (ky * self.kernel_w + tap.index) * self.layout.depth;
-                for source in s.view.sources {
-                    let line = s.view.line(source, line, self.source[1]);
-                    let channels = source.len.min(copied);
-                    let at = |i: usize| {
-                        ((i * columns.source_step) as isize + tap.offset) as usize * source.pitch
-                            + source.start
-                            + first_channel
-                    };
-                    if covers(tap, start, len) {
-                        let step = (columns.source_step * source.pitch) as isize;
-                        taps.push(Tap { x: line[at(start)..].as_ptr(), w, len: channels, step });
-                    } else {
-                        let (copy, rest) = free.split_at_mut(len * channels);
-                        free = rest;
-                        for (i, pixel) in (start..).zip(copy.chunks_exact_mut(channels)) {
-                            if (tap.from..tap.to).contains(&i) {
-                                pixel.copy_from_slice(&line[at(i)..][..channels]);
-                            } else {
-                                pixel.fill(T::zero());
-                            }
-                        }
-                        taps.push(Tap { x: copy.as_ptr(), w, len: channels, step: channels as isize });
-                    }
-                    w += source.len;
-                }
-            }
-        }
-        taps
-    }
-}
-
-impl<T: Scalar> super::epilogue::Pointwise<'_, T> {
-    /// The second stage on pixels `from..to`, which lie in `strip`.
-    pub(super) fn run(
-        &self,
-        kernels: &Kernels<T>,
-        strip: &[T],
-        (from, to): (usize, usize),
-        target: Target<T>,
-        added: Option<Target<T>>,
-    ) {
-        let layout = self.layout;
-        assert!(strip.len() >= (to - from) * layout.depth);
-        let taps = [Tap { x: strip.as_ptr(), w: 0, len: layout.depth, step: layout.depth as isize }];
-        for block in &layout.blocks {
-            for part in cut(&kernels.tile[block.nv - 1], from, to) {
-                // SAFETY: as in `tiles`; the input is the strip, whose length was checked.
-                unsafe {
-                    let tile = Tile {
-                        taps: &taps,
-                        shift: (part.start - from) as isize,
-                        channel: 0,
-                        w: self.packed[layout.block_start(0, block)..].as_ptr(),
-                        y: target.pixel(part.start).add(block.start),
-                        y_step: target.step as isize,
-                        last: block.last,
-                        bias: self.epilogue.bias.map_or(std::ptr::null(), |b| b[block.start..].as_ptr()),
-                        residual: added
-                            .map_or(std::ptr::null(), |a| a.pixel(part.start).add(block.start).cast_const()),
-                        residual_step: added.map_or(0, |a| a.step as isize),
-                        relu: self.epilogue.relu,
-                        relu_last: self.epilogue.relu_last,
-                        accumulate: false,
-                    };
-                    (part.run)(&tile);
-                }
-            }
-        }
-    }
-}
-
-impl<T> Target<T> {
-    /// First channel of pixel `i` of the stretch.
-    ///
-    /// # Safety
-    /// The pixel is one of the stretch's, so that the address is inside the memory of `base`.
-    pub(super) unsafe fn pixel(&self, i: usize) -> *mut T {
-        // SAFETY: as promised by the caller; the sum is formed before the pointer moves.
-        unsafe { self.base.0.offset(self.start + (i * self.step) as isize) }
-    }
-}
-
-/// Asks for what `taps` read of some pixels to be brought into the first-level cache.
-fn fetch<T>(taps: &[Tap<T>], start: usize, len: usize) {
-    for tap in taps {
-        let lines = (tap.len * size_of::<T>()).div_ceil(LINE);
-        for pixel in start..start + len {
-            let first = tap.x.wrapping_offset(pixel as isize * tap.step);
-            (0..lines).for_each(|line| prefetch(first.wrapping_byte_add(line * LINE)));
-        }
-    }
 }
 
 /// Pixels `from..to` as tiles.
-fn cut<T: Scalar>(heights: &Heights<TileFn<T>>, from: usize, to: usize) -> Tiles<T> {
+pub(super) fn cut<T: Scalar>(heights: &Heights<TileFn<T>>, from: usize, to: usize) -> Tiles<T> {
     heights.split(to - from).map(|part| Part { start: from + part.start, ..part }).collect()
-}
-
-fn covers(tap: &AxisTap, start: usize, len: usize) -> bool {
-    tap.from <= start && start + len <= tap.to
 }

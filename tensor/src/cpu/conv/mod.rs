@@ -1,8 +1,9 @@
 //! Convolution over NHWC images: forward, data gradient (which is also transposed convolution) and weight gradient.
 //!
 //! Everything is slices in, slices out, for `f32` and `f64`, any kernel size, stride, padding, dilation and groups, with a
-//! dedicated path for depthwise filters. `direct.rs` drives the passes that produce pixels, `weight_gradient.rs` the one that
-//! produces weights; both cut the work by geometry alone, so results are the same bits for any number of threads.
+//! dedicated path for depthwise filters. `direct.rs` drives the passes that produce pixels (`taps.rs`: what their tiles read,
+//! `stage.rs`: where it goes), `weight_gradient.rs` the one that produces weights; both cut the work by geometry alone, so
+//! results are the same bits for any number of threads.
 
 pub(crate) mod bf16;
 mod direct;
@@ -11,6 +12,8 @@ mod fold;
 mod geometry;
 mod labels;
 mod pack;
+mod stage;
+mod taps;
 #[cfg(test)]
 mod tests;
 mod weight_gradient;

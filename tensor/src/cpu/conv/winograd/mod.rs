@@ -16,9 +16,9 @@ pub(crate) use gradient::weight_gradient;
 pub(crate) use tiling::mixed;
 pub(crate) use tiling::{Part, best, even, gradient_pays};
 
-use super::direct::Target;
 use super::epilogue::{After, Epilogue, Residual};
 use super::pack::PackLayout;
+use super::stage::Target;
 use super::{Shared, Source};
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::{Kernels, Winograd};
