@@ -154,13 +154,12 @@ pub(crate) fn once<T: Scalar>(
             f(&layout, packed);
         });
     };
-    if let Some([part]) = winograd::best::<T>(geometry, true).as_deref() {
-        with_scratch(part.form.transformed_len(weights.len()), |u| {
-            part.form.transform(direction, weights, u);
-            pack(&part.form.packing(geometry), u, &mut |layout, packed| {
-                let parts = [PartJob { part, layout, packed }];
-                run_winograd(&parts, geometry, isa, from, epilogue, After::Store, to);
-            });
+    if let Some([part]) = winograd::best::<T>(geometry, true, 1.0).as_deref() {
+        let layout = PackLayout::new(T::kernels(isa), &part.form.packing(geometry), direction);
+        with_scratch(layout.len(), |packed| {
+            winograd::pack(part.form, &layout, weights, packed);
+            let parts = [PartJob { part, layout: &layout, packed }];
+            run_winograd(&parts, geometry, isa, from, epilogue, After::Store, to);
         });
     } else if let Some(fold) = Fold::of(geometry, direction).filter(|_| !epilogue.unpools()) {
         let bias = epilogue.bias.map(|bias| fold.repeat(bias));
@@ -236,7 +235,7 @@ impl<T: Scalar> Prepared<T> {
         last: bool,
     ) -> Self {
         assert_eq!(weights.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
-        if let Some(parts) = winograd::best::<T>(geometry, false).filter(|_| alone) {
+        if let Some(parts) = winograd::best::<T>(geometry, false, 1.0).filter(|_| alone) {
             return Self::winograd(parts, geometry, direction, weights);
         }
         if let Some(fold) = Fold::of(geometry, direction).filter(|_| last) {
@@ -280,10 +279,8 @@ impl<T: Scalar> Prepared<T> {
     /// For Winograd's tiles, whether they pay or not.
     fn winograd(parts: Vec<Part>, geometry: &ConvGeometry, direction: Direction, weights: &[T]) -> Self {
         let pack = |part: Part| {
-            let form = part.form;
-            let mut u = vec![T::zero(); form.transformed_len(weights.len())];
-            form.transform(direction, weights, &mut u);
-            (part, PackedWeights::new(&form.packing(geometry), direction, &u))
+            let packed = PackedWeights::transformed(part.form, geometry, direction, weights);
+            (part, packed)
         };
         Self::Winograd(parts.into_iter().map(pack).collect())
     }

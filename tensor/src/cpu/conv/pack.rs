@@ -3,7 +3,7 @@
 //! A tile then reads its weights as one stream, in the order in which it multiplies them. Lanes past the last output channel
 //! are zero. The weight gradient accumulates in the same arrangement and is rearranged back at the end.
 
-use super::ConvGeometry;
+use super::{ConvGeometry, winograd};
 use crate::cpu::simd::buffer::AlignedVec;
 use crate::cpu::simd::table::{Block, Kernels};
 use crate::cpu::simd::{Isa, Scalar};
@@ -141,6 +141,20 @@ impl<T: Scalar> PackedWeights<T> {
         let layout = PackLayout::new(T::kernels(isa), geometry, direction);
         let mut data = AlignedVec::zeros(layout.len());
         layout.pack(weights, &mut data);
+        Self { layout, data, isa }
+    }
+
+    /// Weights of a 3×3 convolution for tiles of this form.
+    pub(crate) fn transformed(
+        form: winograd::Form,
+        geometry: &ConvGeometry,
+        direction: Direction,
+        weights: &[T],
+    ) -> Self {
+        let isa = Isa::current();
+        let layout = PackLayout::new(T::kernels(isa), &form.packing(geometry), direction);
+        let mut data = AlignedVec::zeros(layout.len());
+        winograd::pack(form, &layout, weights, &mut data);
         Self { layout, data, isa }
     }
 

@@ -47,8 +47,8 @@ pub(crate) fn weight_gradient_of<T: Scalar>(
     assert!(x.holds(geometry.input_len()), "input does not fit the geometry {geometry:?}");
     assert!(gy.holds(geometry.output_len()), "output gradient does not fit the geometry {geometry:?}");
     assert_eq!(gw.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
-    if winograd::gradient_pays::<T>(geometry) {
-        return winograd::weight_gradient(geometry, x, gy, gw);
+    if let Some([part]) = winograd::best::<T>(geometry, true, 1.0).as_deref() {
+        return winograd::weight_gradient(geometry, part.form, x, gy, gw);
     }
     let geometry = in_short_rows(geometry);
     let kernels = T::kernels(Isa::current());

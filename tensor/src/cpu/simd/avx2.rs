@@ -1,6 +1,7 @@
 //! AVX2 + FMA: 256-bit vectors, 16 registers.
 
-use super::Simd;
+use super::{Reads, Simd};
+use half::bf16;
 use std::arch::x86_64::*;
 
 /// Marker of the AVX2 + FMA instruction set.
@@ -86,5 +87,17 @@ unsafe impl Simd<f32> for Avx2 {
     unsafe fn relu(v: __m256) -> __m256 {
         // SAFETY: see the impl. The second operand is returned where either is NaN.
         unsafe { _mm256_max_ps(_mm256_setzero_ps(), v) }
+    }
+}
+
+// SAFETY: AVX2 alone is used; as many numbers are read as there are lanes.
+unsafe impl Reads<bf16, f32> for Avx2 {
+    #[inline(always)]
+    unsafe fn read(p: *const bf16) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe {
+            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+        }
     }
 }

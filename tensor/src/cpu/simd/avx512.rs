@@ -1,6 +1,7 @@
 //! AVX-512F: 512-bit vectors, 32 registers, lane masks.
 
-use super::Simd;
+use super::{Reads, Simd};
+use half::bf16;
 use std::arch::x86_64::*;
 
 /// Marker of the AVX-512F instruction set.
@@ -65,5 +66,17 @@ unsafe impl Simd<f32> for Avx512 {
     unsafe fn relu(v: __m512) -> __m512 {
         // SAFETY: see the impl. The second operand is returned where either is NaN.
         unsafe { _mm512_max_ps(_mm512_setzero_ps(), v) }
+    }
+}
+
+// SAFETY: AVX-512F alone is used; as many numbers are read as there are lanes.
+unsafe impl Reads<bf16, f32> for Avx512 {
+    #[inline(always)]
+    unsafe fn read(p: *const bf16) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
     }
 }

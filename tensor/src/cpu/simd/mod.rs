@@ -178,6 +178,24 @@ pub(crate) unsafe trait Simd<T: Copy>: Copy + 'static {
     unsafe fn relu(v: Self::V) -> Self::V;
 }
 
+/// Vectors of `T` read from memory that holds numbers of type `X`, each of which `T` holds exactly.
+///
+/// # Safety
+/// As for [`Simd`].
+pub(crate) unsafe trait Reads<X, T: Copy>: Simd<T> {
+    /// `LANES` values from `p`.
+    unsafe fn read(p: *const X) -> Self::V;
+}
+
+// SAFETY: as for the load.
+unsafe impl<T: Copy, S: Simd<T>> Reads<T, T> for S {
+    #[inline(always)]
+    unsafe fn read(p: *const T) -> S::V {
+        // SAFETY: as promised by the caller.
+        unsafe { S::load(p) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! Vectors as plain arrays: the path for processors without a hand-written one, and the reference for those.
 
-use super::{Scalar, Simd};
+use super::{Reads, Scalar, Simd};
+use half::bf16;
 
 /// `N` lanes in an array; the compiler turns the loops into whatever vectors its base target has.
 ///
@@ -62,5 +63,15 @@ unsafe impl<T: Scalar, const N: usize> Simd<T> for Portable<N> {
     #[inline(always)]
     unsafe fn relu(v: [T; N]) -> [T; N] {
         v.map(|x| if x < T::zero() { T::zero() } else { x })
+    }
+}
+
+// SAFETY: no special instructions are used; as many numbers are read as there are lanes.
+unsafe impl<const N: usize> Reads<bf16, f32> for Portable<N> {
+    #[inline(always)]
+    unsafe fn read(p: *const bf16) -> [f32; N] {
+        // SAFETY: the caller guarantees N readable values.
+        let values = unsafe { p.cast::<[bf16; N]>().read_unaligned() };
+        values.map(|value| f32::from_bits(u32::from(value.to_bits()) << 16))
     }
 }

@@ -6,6 +6,7 @@
 use super::micro::{self, OuterTile, Tile};
 use super::winograd::{self, GradientTile, InputTile, OutputTile};
 use super::{Isa, Portable, Scalar};
+use half::bf16;
 
 /// An instance of [`micro::tile`] or [`micro::depthwise`].
 pub(crate) type TileFn<T> = unsafe fn(&Tile<'_, T>);
@@ -71,16 +72,22 @@ pub(crate) struct Kernels<T: Scalar> {
 /// A loop for tiles of 4 to 6 inputs along each axis.
 pub(crate) type BySides<F> = [[F; 3]; 3];
 /// An instance of [`winograd::input`].
-pub(crate) type InputFn<T> = unsafe fn(&InputTile<T>);
+pub(crate) type InputFn<X, T> = unsafe fn(&InputTile<X, T>);
+/// An instance of [`winograd::gradient`].
+pub(crate) type GradientFn<X, T> = unsafe fn(&GradientTile<X, T>);
 /// An instance of [`winograd::output`].
 pub(crate) type OutputFn<T> = unsafe fn(&OutputTile<T>);
 
 /// The transforms of Winograd's tiles.
 pub(crate) struct Winograd<T: Scalar> {
     /// Of inputs.
-    pub input: BySides<InputFn<T>>,
-    /// [`winograd::gradient`].
-    pub gradient: unsafe fn(&GradientTile<T>),
+    pub input: BySides<InputFn<T, T>>,
+    /// Of inputs in bf16.
+    pub input_bf16: BySides<InputFn<bf16, T>>,
+    /// Of gradients of results.
+    pub gradient: BySides<GradientFn<T, T>>,
+    /// Of gradients of results in bf16.
+    pub gradient_bf16: BySides<GradientFn<bf16, T>>,
     /// Of sums.
     pub output: BySides<OutputFn<T>>,
 }
@@ -135,7 +142,7 @@ macro_rules! instances {
     ($name:ident, $simd:ty $(, #[$feature:meta])?) => {
         mod $name {
             use super::*;
-            use crate::cpu::simd::Simd;
+            use crate::cpu::simd::{Reads, Simd};
 
             /// # Safety
             /// As for the loop it instantiates, with its instruction set available.
@@ -186,25 +193,27 @@ macro_rules! instances {
             /// # Safety
             /// As for the loop it instantiates, with its instruction set available.
             $(#[$feature])?
-            pub unsafe fn winograd_input<T: Scalar, const R: usize, const C: usize>(
-                a: &InputTile<T>,
+            pub unsafe fn winograd_input<X, T: Scalar, const R: usize, const C: usize>(
+                a: &InputTile<X, T>,
             )
             where
-                $simd: Simd<T>,
+                $simd: Reads<X, T>,
             {
                 // SAFETY: the features are enabled here; the rest is the caller's promise.
-                unsafe { winograd::input::<$simd, T, R, C>(a) }
+                unsafe { winograd::input::<$simd, X, T, R, C>(a) }
             }
 
             /// # Safety
             /// As for the loop it instantiates, with its instruction set available.
             $(#[$feature])?
-            pub unsafe fn winograd_gradient<T: Scalar>(a: &GradientTile<T>)
+            pub unsafe fn winograd_gradient<X, T: Scalar, const R: usize, const C: usize>(
+                a: &GradientTile<X, T>,
+            )
             where
-                $simd: Simd<T>,
+                $simd: Reads<X, T>,
             {
                 // SAFETY: the features are enabled here; the rest is the caller's promise.
-                unsafe { winograd::gradient::<$simd, T>(a) }
+                unsafe { winograd::gradient::<$simd, X, T, R, C>(a) }
             }
 
             /// # Safety
@@ -282,11 +291,11 @@ macro_rules! kernels {
 
 /// A loop for tiles of 4 to 6 inputs along each axis.
 macro_rules! by_sides {
-    ($m:ident::$f:ident, $t:ty) => {
+    ($m:ident::$f:ident, $($t:ty),*) => {
         [
-            [$m::$f::<$t, 4, 4>, $m::$f::<$t, 4, 5>, $m::$f::<$t, 4, 6>],
-            [$m::$f::<$t, 5, 4>, $m::$f::<$t, 5, 5>, $m::$f::<$t, 5, 6>],
-            [$m::$f::<$t, 6, 4>, $m::$f::<$t, 6, 5>, $m::$f::<$t, 6, 6>],
+            [$m::$f::<$($t),*, 4, 4>, $m::$f::<$($t),*, 4, 5>, $m::$f::<$($t),*, 4, 6>],
+            [$m::$f::<$($t),*, 5, 4>, $m::$f::<$($t),*, 5, 5>, $m::$f::<$($t),*, 5, 6>],
+            [$m::$f::<$($t),*, 6, 4>, $m::$f::<$($t),*, 6, 5>, $m::$f::<$($t),*, 6, 6>],
         ]
     };
 }
@@ -295,8 +304,10 @@ macro_rules! by_sides {
 macro_rules! winograd {
     ($m:ident) => {
         Some(Winograd {
-            input: by_sides!($m::winograd_input, f32),
-            gradient: $m::winograd_gradient::<f32>,
+            input: by_sides!($m::winograd_input, f32, f32),
+            input_bf16: by_sides!($m::winograd_input, bf16, f32),
+            gradient: by_sides!($m::winograd_gradient, f32, f32),
+            gradient_bf16: by_sides!($m::winograd_gradient, bf16, f32),
             output: by_sides!($m::winograd_output, f32),
         })
     };
@@ -312,7 +323,7 @@ static AVX2_F32: Kernels<f32> = Kernels {
 #[cfg(target_arch = "x86_64")]
 static AVX512_F32: Kernels<f32> = Kernels {
     winograd: winograd!(avx512),
-    ..kernels!(avx512, f32, 16, [1 2 4 6 8 10 12 14], [1 2 4 6 8 10 12 14], [1 2 3 5 7 9])
+    ..kernels!(avx512, f32, 16, [1 2 4 6 8 10 12 14], [1 2 4 6 7 8 10 12 14], [1 2 3 5 7 9])
 };
 static PORTABLE_F64: Kernels<f64> = kernels!(portable, f64, 8, [1 2 3 4], [1 2 3], [1 2]);
 
@@ -331,6 +342,34 @@ pub(crate) fn f32_kernels(isa: Isa) -> &'static Kernels<f32> {
 /// worth compiling each loop twice more.
 pub(crate) fn f64_kernels(_isa: Isa) -> &'static Kernels<f64> {
     &PORTABLE_F64
+}
+
+/// Numbers that maps hold, of which Winograd's tiles compute in `T`.
+pub(crate) trait Mapped<T: Scalar>: Copy + Default + Send + Sync + 'static {
+    /// The transforms of inputs.
+    fn inputs(all: &Winograd<T>) -> &BySides<InputFn<Self, T>>;
+    /// The transforms of gradients of results.
+    fn gradients(all: &Winograd<T>) -> &BySides<GradientFn<Self, T>>;
+}
+
+impl<T: Scalar> Mapped<T> for T {
+    fn inputs(all: &Winograd<T>) -> &BySides<InputFn<T, T>> {
+        &all.input
+    }
+
+    fn gradients(all: &Winograd<T>) -> &BySides<GradientFn<T, T>> {
+        &all.gradient
+    }
+}
+
+impl Mapped<f32> for bf16 {
+    fn inputs(all: &Winograd<f32>) -> &BySides<InputFn<bf16, f32>> {
+        &all.input_bf16
+    }
+
+    fn gradients(all: &Winograd<f32>) -> &BySides<GradientFn<bf16, f32>> {
+        &all.gradient_bf16
+    }
 }
 
 #[cfg(test)]

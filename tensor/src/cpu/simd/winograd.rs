@@ -19,7 +19,7 @@
 //! ```
 
 use super::micro::each;
-use super::{Scalar, Simd};
+use super::{Reads, Scalar, Simd};
 
 /// [`each`] for the at most six inputs of a tile along an axis.
 macro_rules! each_input {
@@ -38,10 +38,10 @@ macro_rules! each_result {
 /// Most transformed values of a tile.
 pub(crate) const MAX_PLANES: usize = 36;
 
-/// Arguments of [`input`].
-pub(crate) struct InputTile<T> {
+/// Arguments of [`input`], whose pixels hold numbers of type `X`.
+pub(crate) struct InputTile<X, T> {
     /// First channel of each pixel, row by row.
-    pub pixels: [*const T; MAX_PLANES],
+    pub pixels: [*const X; MAX_PLANES],
     /// Channels, a multiple of the vector's length.
     pub channels: usize,
     /// First of the transformed values.
@@ -66,13 +66,13 @@ pub(crate) struct OutputTile<T> {
     pub y: [*mut T; 16],
 }
 
-/// Arguments of [`gradient`].
-pub(crate) struct GradientTile<T> {
-    /// First channel of each of the 2×2 gradients, row by row.
-    pub pixels: [*const T; 4],
+/// Arguments of [`gradient`], whose pixels hold numbers of type `X`.
+pub(crate) struct GradientTile<X, T> {
+    /// First channel of the gradient of each result, row by row.
+    pub pixels: [*const X; 16],
     /// Channels, a multiple of the vector's length.
     pub channels: usize,
-    /// First of the 16 transformed values.
+    /// First of the transformed values.
     pub v: *mut T,
     /// Elements between them.
     pub v_step: usize,
@@ -157,7 +157,9 @@ unsafe fn output_axis<S: Simd<T>, T: Scalar, const N: usize>(m: [S::V; 6]) -> [S
 /// # Safety
 /// Pointers are valid for the channels, `v` for a row of them for each value; the instruction set of `S` is available.
 #[inline(always)]
-pub(crate) unsafe fn input<S: Simd<T>, T: Scalar, const R: usize, const C: usize>(a: &InputTile<T>) {
+pub(crate) unsafe fn input<S: Reads<X, T>, X, T: Scalar, const R: usize, const C: usize>(
+    a: &InputTile<X, T>,
+) {
     // SAFETY: as promised by the caller.
     unsafe {
         let zero = S::splat(T::zero());
@@ -166,7 +168,7 @@ pub(crate) unsafe fn input<S: Simd<T>, T: Scalar, const R: usize, const C: usize
             let mut t = [[zero; 6]; 6];
             each_input!(j < C => {
                 let mut column = [zero; 6];
-                each_input!(i < R => { column[i] = S::load(a.pixels[C * i + j].add(c)) });
+                each_input!(i < R => { column[i] = S::read(a.pixels[C * i + j].add(c)) });
                 t[j] = input_axis::<S, T, R>(column);
             });
             let v = a.v.add(c);
@@ -180,32 +182,59 @@ pub(crate) unsafe fn input<S: Simd<T>, T: Scalar, const R: usize, const C: usize
     }
 }
 
-/// `A g Aᵀ` for each channel: what the gradient of the 2×2 results is for the 16 sums.
+/// `A g` along one axis, of `N − 2` gradients; `N` values count.
+///
+/// # Safety
+/// The instruction set of `S` is available.
+#[inline(always)]
+unsafe fn gradient_axis<S: Simd<T>, T: Scalar, const N: usize>(g: [S::V; 4]) -> [S::V; 6] {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let zero = S::splat(T::zero());
+        let two = S::splat(T::one() + T::one());
+        let four = S::add(two, two);
+        match N {
+            4 => [g[0], S::add(g[0], g[1]), S::sub(g[0], g[1]), S::sub(zero, g[1]), zero, zero],
+            5 => {
+                let even = S::add(g[0], g[2]);
+                let double = S::fma(g[2], four, S::fma(g[1], two, g[0]));
+                [g[0], S::add(even, g[1]), S::sub(even, g[1]), double, g[2], zero]
+            }
+            _ => {
+                let (even, odd) = (S::add(g[0], g[2]), S::add(g[1], g[3]));
+                let even2 = S::fma(g[2], four, g[0]);
+                let odd2 = S::fma(g[3], four, g[1]);
+                let odd2 = S::add(odd2, odd2);
+                [g[0], S::add(even, odd), S::sub(even, odd), S::add(even2, odd2), S::sub(even2, odd2), g[3]]
+            }
+        }
+    }
+}
+
+/// `A g Aᵀ` for each channel: what the gradient of the results is for the sums, of tiles of `R`×`C` inputs.
 ///
 /// # Safety
 /// As for [`input`].
 #[inline(always)]
-pub(crate) unsafe fn gradient<S: Simd<T>, T: Scalar>(a: &GradientTile<T>) {
+pub(crate) unsafe fn gradient<S: Reads<X, T>, X, T: Scalar, const R: usize, const C: usize>(
+    a: &GradientTile<X, T>,
+) {
     // SAFETY: as promised by the caller.
     unsafe {
         let zero = S::splat(T::zero());
         let mut c = 0;
         while c < a.channels {
-            let mut t = [zero; 8];
-            each!(j < 2 => {
-                let (above, below) = (S::load(a.pixels[j].add(c)), S::load(a.pixels[j + 2].add(c)));
-                t[j] = above;
-                t[j + 2] = S::add(above, below);
-                t[j + 4] = S::sub(above, below);
-                t[j + 6] = S::sub(zero, below);
+            let mut t = [[zero; 6]; 4];
+            each_result!(j < C - 2 => {
+                let mut column = [zero; 4];
+                each_result!(i < R - 2 => { column[i] = S::read(a.pixels[(C - 2) * i + j].add(c)) });
+                t[j] = gradient_axis::<S, T, R>(column);
             });
             let v = a.v.add(c);
-            each!(i < 4 => {
-                let (left, right, v) = (t[2 * i], t[2 * i + 1], v.add(4 * i * a.v_step));
-                S::store(v, left);
-                S::store(v.add(a.v_step), S::add(left, right));
-                S::store(v.add(2 * a.v_step), S::sub(left, right));
-                S::store(v.add(3 * a.v_step), S::sub(zero, right));
+            each_input!(i < R => {
+                let row = gradient_axis::<S, T, C>([t[0][i], t[1][i], t[2][i], t[3][i]]);
+                let v = v.add(C * i * a.v_step);
+                each_input!(j < C => { S::store(v.add(j * a.v_step), row[j]) });
             });
             c += S::LANES;
         }

@@ -59,17 +59,13 @@ fn run_bf16(
     out: &[usize],
 ) -> Result<Outputs<Tensor>> {
     let x = readable(ins[0])?;
-    let sources = [source::<bf16>(&x)?];
+    let source = source::<bf16>(&x)?;
     let w = ins[1].to_format(Format::Contiguous)?;
     let bias = ins.get(2).map(|b| b.cast(DType::F32)?.to_format(Format::Contiguous)).transpose()?;
     let bias = bias.as_ref().map(|b| slice::<f32>(b)).transpose()?;
     let w = slice::<bf16>(&w)?;
     Ok(smallvec::smallvec![output(out, Format::ChannelsLast, |y| {
-        half::Weights::once(geometry, direction, w, |weights| {
-            let finish = half::Finish { bias, relu: false, residual: None, relu_last: false };
-            let conv = half::Conv { geometry, sources: &sources, weights, finish, tail: None, fold: 1 };
-            conv.run(half::Out::Bf16(y));
-        });
+        half::once(geometry, direction, source, w, bias, y);
     })])
 }
 

@@ -482,7 +482,7 @@ fn source_pixels(weights: &Weights, g: &ConvGeometry) -> usize {
 }
 
 /// Scratch as other numbers.
-fn view<X: Copy>(scratch: &mut [f32]) -> &mut [X] {
+pub(super) fn view<X: Copy>(scratch: &mut [f32]) -> &mut [X] {
     const { assert!(size_of::<X>() <= 4 && align_of::<X>() <= 4) };
     let len = size_of_val(scratch) / size_of::<X>();
     // SAFETY: the same bytes; only f32 and bf16 are asked for, of which any bits are valid.

@@ -21,6 +21,7 @@ mod paired;
 mod tests;
 mod weight_gradient;
 mod widened;
+mod winograd;
 
 pub use engine::Engine;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub(crate) use engine::with_engine;
 pub(crate) use finish::{Finish, round};
 pub(crate) use layout::Weights;
 pub(crate) use weight_gradient::weight_gradient;
+pub(crate) use winograd::once;
 
 use half::bf16;
 

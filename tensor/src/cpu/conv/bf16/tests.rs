@@ -4,6 +4,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::cpu::conv::winograd as tiles;
+use crate::cpu::simd::{Isa, with_isa};
 
 /// What is drawn: sizes, and which parts of the epilogue there are.
 #[derive(Debug, Clone)]
@@ -341,4 +343,125 @@ fn threads_do_not_change_results() {
         assert!(one.iter().any(|v| v.fract() != 0.0));
         assert_eq!(run(3), one, "{engine}");
     }
+}
+
+/// A 3×3 convolution of stride 1 that keeps the size, with channels in whole vectors.
+fn same_size(batch: usize, [h, w]: [usize; 2], [c_in, c_out]: [usize; 2], d: usize) -> ConvGeometry {
+    let g = ConvGeometry::new(batch, [h, w], c_in, c_out, [3, 3]).with_dilation([d, d]);
+    ConvGeometry { padding: [d, d], out_h: h, out_w: w, ..g }
+}
+
+/// Channels among channels of NaN.
+fn among_nan(values: &[f32], len: usize, before: usize) -> Vec<bf16> {
+    let mut image = vec![bf16::NAN; values.len() / len * (before + len + 3)];
+    let pixels = image.chunks_mut(before + len + 3).zip(values.chunks(len));
+    pixels.for_each(|(to, from)| to[before..before + len].copy_from_slice(&halves(from)));
+    image
+}
+
+/// Winograd's tiles of all forms against plain loops: results are off by the one rounding, and by what f32 loses.
+fn check_tiles(g: &ConvGeometry, before: usize, bias: bool, seed: u64) {
+    let (x, gy) = (numbers(seed, g.input_len(), 3), numbers(seed + 1, g.output_len(), 3));
+    let weights = numbers(seed + 2, g.weight_len(), 2);
+    let mut gradient = vec![0.0; g.weight_len()];
+    each_product(g, |input, output, weight| gradient[weight] += x[input] * gy[output]);
+    let images = [among_nan(&x, g.c_in, before), among_nan(&gy, g.c_out, before)];
+    let source =
+        |i: usize, len: usize| Source { data: &images[i], pitch: before + len + 3, start: before, len };
+    let sources = [source(0, g.c_in), source(1, g.c_out)];
+    for engine in Engine::available() {
+        let isa = match engine {
+            Engine::Widened(isa) => isa,
+            Engine::Paired => Isa::Avx512,
+            _ => continue,
+        };
+        let forms = (2..5).flat_map(|rows| (2..5).map(move |columns| [rows, columns]));
+        let all = || {
+            for part in forms.clone().flat_map(|sides| tiles::even(g, sides)) {
+                for (transposed, source, from) in [(false, sources[0], &x), (true, sources[1], &gy)] {
+                    let channels = if transposed { g.c_in } else { g.c_out };
+                    let bias = bias.then(|| numbers(seed + 3, channels, 5));
+                    let mut wanted = sums(g, transposed, from, &weights);
+                    add_bias(&mut wanted, bias.as_deref(), true);
+                    let direction = if transposed { Direction::InputGradient } else { Direction::Forward };
+                    let finish =
+                        Finish { bias: bias.as_deref(), relu: true, residual: None, relu_last: false };
+                    let mut found = vec![bf16::NAN; wanted.len()];
+                    let w = halves(&weights);
+                    winograd::by_tiles(g, direction, &part, source, &w, &finish, &mut found);
+                    for (found, wanted) in found.iter().zip(&wanted) {
+                        let error = (found.to_f32() - wanted).abs();
+                        assert!(
+                            error <= wanted.abs() / 256.0 + 0.01,
+                            "{engine} {part:?} {found} {wanted} {g:?}"
+                        );
+                    }
+                }
+                let mut found = vec![f32::NAN; gradient.len()];
+                tiles::weight_gradient(g, part.form, sources[0], sources[1], &mut found);
+                for (found, wanted) in found.iter().zip(&gradient) {
+                    assert!((found - wanted).abs() <= 0.02, "{engine} {part:?} {found} {wanted} {g:?}");
+                }
+            }
+        };
+        with_isa(isa, || with_engine(engine, all)).unwrap();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn tiles_compute_what_plain_loops_do(
+        (batch, size) in (1usize..3, [1usize..14, 1usize..30]),
+        channels in [prop::sample::select(vec![16usize, 32]), prop::sample::select(vec![16usize, 48])],
+        (d, before, bias, seed) in (1usize..6, 0usize..4, any::<bool>(), any::<u32>()),
+    ) {
+        check_tiles(&same_size(batch, size, channels, d), before, bias, seed.into());
+    }
+}
+
+/// Small enough for an interpreter that watches every access.
+#[test]
+fn small_tiles_compute_what_plain_loops_do() {
+    check_tiles(&same_size(1, [3, 5], [16, 16], 1), 1, true, 3);
+}
+
+/// Where tiles are taken, their errors are those of the one rounding: no result is further from the exact one than the direct
+/// sum's furthest, by more than a hair; and the number of threads changes no bit.
+#[test]
+fn tiles_round_once() {
+    let g = same_size(2, [45, 60], [64, 64], 2);
+    let noise = |seed, len| -> Vec<bf16> {
+        numbers(seed, len, 1000).iter().map(|v| bf16::from_f32(v / 317.0)).collect()
+    };
+    let (x, w) = (noise(3, g.input_len()), noise(4, g.weight_len()));
+    let wide = |values: &[bf16]| -> Vec<f32> { values.iter().map(|v| v.to_f32()).collect() };
+    let exact = sums(&g, false, &wide(&x), &wide(&w));
+    let source = Source { data: &x, pitch: 64, start: 0, len: 64 };
+    let finish = Finish { bias: None, relu: false, residual: None, relu_last: false };
+    let run = |threads: usize, direct: bool| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut y = vec![bf16::NAN; g.output_len()];
+        pool.install(|| {
+            if direct {
+                Weights::once(&g, Direction::Forward, &w, |weights| {
+                    let conv =
+                        Conv { geometry: &g, sources: &[source], weights, finish, tail: None, fold: 1 };
+                    conv.run(Out::Bf16(&mut y));
+                });
+            } else {
+                let part = &tiles::even(&g, [4, 4])[0];
+                winograd::by_tiles(&g, Direction::Forward, part, source, &w, &finish, &mut y);
+            }
+        });
+        y
+    };
+    let error = |y: &[bf16]| {
+        let squares = y.iter().zip(&exact).map(|(y, e)| f64::from(y.to_f32() - e).powi(2));
+        (squares.sum::<f64>() / exact.len() as f64).sqrt()
+    };
+    let (tiles, direct) = (run(1, false), run(1, true));
+    assert!(error(&tiles) <= 1.01 * error(&direct), "{} {}", error(&tiles), error(&direct));
+    assert_eq!(run(3, false), tiles);
 }

@@ -11,7 +11,7 @@ use super::Engine;
 use crate::cpu::conv::geometry::AxisPhase;
 use crate::cpu::conv::pack::{Direction, PackLayout};
 use crate::cpu::conv::weight_gradient::{MAX_WIDTH, Span, Sum, in_parts, in_short_rows, spans};
-use crate::cpu::conv::{ConvGeometry, Source};
+use crate::cpu::conv::{ConvGeometry, Source, winograd};
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::{Heights, Kernels, MAX_NV, OuterFn};
 use crate::cpu::simd::{Isa, Scalar, prefetch_all};
@@ -32,6 +32,10 @@ pub(crate) fn weight_gradient(
     assert!(x.holds(geometry.input_len()), "input does not fit the geometry {geometry:?}");
     assert!(gy.holds(geometry.output_len()), "output gradient does not fit the geometry {geometry:?}");
     assert_eq!(gw.len(), geometry.weight_len(), "weights do not fit the geometry {geometry:?}");
+    let speed = Engine::current().speed();
+    if let Some([part]) = speed.and_then(|speed| winograd::best::<f32>(geometry, true, speed)).as_deref() {
+        return winograd::weight_gradient(geometry, part.form, x, gy, gw);
+    }
     let geometry = in_short_rows(geometry);
     let (rows, isa) = Rows::current();
     let kernels = f32::kernels(isa);

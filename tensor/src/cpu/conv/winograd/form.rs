@@ -1,7 +1,6 @@
-//! Winograd's forms, and the transform of weights for them.
+//! Winograd's forms.
 
-use crate::cpu::conv::{ConvGeometry, Direction};
-use crate::cpu::simd::Scalar;
+use crate::cpu::conv::ConvGeometry;
 
 /// F(m×n, 3×3): tiles of 2 to 4 rows and columns of results. Rounding errors of four are some ten times those of the direct sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +28,6 @@ const G4: [[f64; 3]; 6] = [
 ];
 
 impl Form {
-    /// F(2×2, 3×3).
-    pub const TWO: Self = Self { sides: [2, 2] };
-
     /// Inputs of a tile, (rows, columns).
     pub fn reach(self) -> [usize; 2] {
         self.sides.map(|side| side + 2)
@@ -54,7 +50,7 @@ impl Form {
     }
 
     /// `G` of each axis.
-    fn matrices(self) -> [&'static [[f64; 3]]; 2] {
+    pub(super) fn matrices(self) -> [&'static [[f64; 3]]; 2] {
         self.sides.map(|side| match side {
             2 => &G2[..],
             3 => &G3[..],
@@ -65,36 +61,5 @@ impl Form {
     /// The geometry under which transformed weights are packed: a tap for each product.
     pub fn packing(self, g: &ConvGeometry) -> ConvGeometry {
         ConvGeometry { kernel: self.reach(), ..*g }
-    }
-
-    /// Numbers in the transformed weights of so many.
-    pub fn transformed_len(self, weights: usize) -> usize {
-        weights / 9 * self.planes()
-    }
-
-    /// Weights transformed, `U = G g Gᵀ`, in the order in which [`super::PackLayout`] wants them for this direction. The input
-    /// gradient is a convolution by the filters turned by half a turn.
-    pub fn transform<T: Scalar>(self, direction: Direction, weights: &[T], u: &mut [T]) {
-        assert_eq!(self.transformed_len(weights.len()), u.len());
-        let [down, across] = self.matrices();
-        let planes = self.planes();
-        let turned = direction == Direction::InputGradient;
-        for (w, u) in weights.chunks_exact(9).zip(u.chunks_exact_mut(planes)) {
-            let mut g: [f64; 9] = std::array::from_fn(|i| w[i].to_f64().unwrap_or(f64::NAN));
-            if turned {
-                g.reverse();
-            }
-            // G g, then (G g) Gᵀ.
-            for (i, row) in down.iter().enumerate() {
-                let left: [f64; 3] = std::array::from_fn(|j| (0..3).map(|k| row[k] * g[3 * k + j]).sum());
-                for (j, column) in across.iter().enumerate() {
-                    let value: f64 = left.iter().zip(column).map(|(a, b)| a * b).sum();
-                    let at = i * across.len() + j;
-                    // Packing for the gradient turns the taps round; these have been turned.
-                    let at = if turned { planes - 1 - at } else { at };
-                    u[at] = T::from(value).unwrap_or_else(T::nan);
-                }
-            }
-        }
     }
 }

@@ -1,37 +1,42 @@
-//! The weight gradient of a convolution by the tiles of F(2×2, 3×3): `dU = Σ (Bᵀ d B) ⊙ (A g Aᵀ)` over all tiles,
-//! 16 products where the plain sum takes 36, then `dw = Gᵀ dU G` once.
+//! The weight gradient of a convolution by Winograd's tiles: `dU = Σ (Bᵀ d B) ⊙ (A g Aᵀ)` over all tiles, then `dw = Gᵀ dU G`
+//! once. The products are those of the forward pass: 36 for 16 pixels by F(4×4, 3×3), where the plain sum takes 144.
 //!
 //! As in the plain sum, the rows of tiles are cut into parts by geometry alone, each part adds up its own copy, and the copies
 //! are added in order.
 
-use super::{Form, Grid, Part, STRIP, even};
+use super::weights::unpack;
+use super::{Form, Grid, Part, STRIP, even, plane};
 use crate::cpu::conv::pack::{Direction, PackLayout};
-use crate::cpu::conv::weight_gradient::add_copies;
 use crate::cpu::conv::{ConvGeometry, Source};
 use crate::cpu::simd::buffer::with_scratch;
-use crate::cpu::simd::table::{Kernels, Winograd};
+use crate::cpu::simd::table::{Kernels, Mapped, Winograd};
 use crate::cpu::simd::{GradientTile, Isa, OuterTile, Scalar};
 use rayon::prelude::*;
 
-/// Most parts: each costs a copy of the 16 planes.
-const MAX_PARTS: usize = 8;
+/// Fewest and most parts: each costs a copy of the planes.
+const PARTS: [usize; 2] = [4, 8];
+/// Bytes that the copies may take before their number is cut: they should stay in the second-level cache.
+const MAX_COPIES: usize = 1 << 20;
 
 /// As [`crate::cpu::conv::weight_gradient`], for a convolution that has this form.
-pub(crate) fn weight_gradient<T: Scalar>(
+pub(crate) fn weight_gradient<X: Mapped<T>, T: Scalar>(
     g: &ConvGeometry,
-    x: Source<'_, T>,
-    gy: Source<'_, T>,
+    form: Form,
+    x: Source<'_, X>,
+    gy: Source<'_, X>,
     gw: &mut [T],
 ) {
     let kernels = T::kernels(Isa::current());
     let Some(transforms) = &kernels.winograd else { unreachable!("chosen where there are transforms") };
-    let layout = PackLayout::new(kernels, &Form::TWO.packing(g), Direction::Forward);
-    let grid = Grid { form: Form::TWO, size: [g.out_h, g.out_w], dilation: g.dilation[0] };
-    let tiles = even(g, Form::TWO.sides);
+    let layout = PackLayout::new(kernels, &form.packing(g), Direction::Forward);
+    let grid = Grid { form, size: [g.out_h, g.out_w], dilation: g.dilation[0] };
+    let tiles = even(g, form.sides);
     let [Part { rows, columns, .. }] = &tiles[..] else { return gw.fill(T::zero()) };
     let lines = g.batch * rows.len();
-    let (parts, len) = (lines.clamp(1, MAX_PARTS), layout.len());
-    let sum = Sum { kernels, transforms, layout: &layout, grid, x, gy };
+    let len = layout.len();
+    let parts = (MAX_COPIES / (len * size_of::<T>())).clamp(PARTS[0], PARTS[1]).min(lines).max(1);
+    let zeros = vec![X::default(); g.c_in.max(g.c_out)];
+    let sum = Sum { kernels, transforms, layout: &layout, grid, x, gy, zeros: &zeros };
     with_scratch(parts * len, |copies| {
         copies.par_chunks_exact_mut(len).with_max_len(1).enumerate().for_each(|(part, copy)| {
             copy.fill(T::zero());
@@ -40,44 +45,41 @@ pub(crate) fn weight_gradient<T: Scalar>(
                 columns.chunks(STRIP).for_each(|strip| sum.add(image, row, strip, copy));
             }
         });
-        let total = add_copies(copies, len);
-        with_scratch(gw.len() / 9 * 16, |u| {
-            layout.unpack(total, u);
-            back(u, gw);
-        });
+        unpack(form, &layout, copies, gw);
     });
 }
 
-struct Sum<'a, T: Scalar> {
+struct Sum<'a, X, T: Scalar> {
     kernels: &'a Kernels<T>,
     transforms: &'a Winograd<T>,
     layout: &'a PackLayout,
     grid: Grid,
-    x: Source<'a, T>,
-    gy: Source<'a, T>,
+    x: Source<'a, X>,
+    gy: Source<'a, X>,
+    /// A pixel outside the image.
+    zeros: &'a [X],
 }
 
-impl<T: Scalar> Sum<'_, T> {
+impl<X: Mapped<T>, T: Scalar> Sum<'_, X, T> {
     /// Adds a strip of tiles to `copy`.
     fn add(&self, image: usize, row: usize, columns: &[usize], copy: &mut [T]) {
-        let (layout, tiles) = (self.layout, columns.len());
+        let (layout, tiles, planes) = (self.layout, columns.len(), self.grid.form.planes());
         let (c, k) = (layout.depth, layout.channels);
-        with_scratch(16 * tiles * (c + k) + c.max(k), |scratch| {
-            let (v, rest) = scratch.split_at_mut(16 * tiles * c);
-            let (d, zeros) = rest.split_at_mut(16 * tiles * k);
-            zeros.fill(T::zero());
-            self.grid.inputs(self.transforms, &self.x, (image, row), columns, zeros, v);
-            self.gradients(image, row, columns, zeros, d);
-            for p in 0..16 {
+        let (v_step, d_step) = (plane(tiles, c), plane(tiles, k));
+        with_scratch(planes * (v_step + d_step), |scratch| {
+            let (v, d) = scratch.split_at_mut(planes * v_step);
+            self.grid.inputs(X::inputs(self.transforms), &self.x, (image, row), columns, self.zeros, v);
+            self.gradients(image, row, columns, d);
+            for p in 0..planes {
                 for block in &layout.blocks {
                     let (start, width) =
                         (layout.block_start(0, block) + p * c * layout.width(block), layout.width(block));
                     for part in self.kernels.outer[block.nv - 1].split(c) {
                         let sum = &mut copy[start + part.start * width..][..part.len * width];
                         let tile = OuterTile {
-                            x: v[p * tiles * c + part.start..].as_ptr(),
+                            x: v[p * v_step + part.start..].as_ptr(),
                             x_step: c as isize,
-                            g: d[p * tiles * k + block.start..].as_ptr(),
+                            g: d[p * d_step + block.start..].as_ptr(),
                             g_step: k as isize,
                             len: tiles,
                             sum: sum.as_mut_ptr(),
@@ -93,37 +95,22 @@ impl<T: Scalar> Sum<'_, T> {
     }
 
     /// `A g Aᵀ` of a strip of tiles.
-    fn gradients(&self, image: usize, row: usize, columns: &[usize], zeros: &[T], v: &mut [T]) {
-        let (Grid { size: [h, w], dilation, .. }, k, gy) = (self.grid, self.layout.channels, &self.gy);
-        assert!(v.len() >= 16 * columns.len() * k && zeros.len() >= k);
+    fn gradients(&self, image: usize, row: usize, columns: &[usize], v: &mut [T]) {
+        let (Grid { form, size: [h, w], dilation }, k, gy) = (self.grid, self.layout.channels, &self.gy);
+        let transforms = X::gradients(self.transforms);
+        let v_step = plane(columns.len(), k);
+        assert!(v.len() >= form.planes() * v_step && self.zeros.len() >= k);
+        let side = form.sides[1];
         for (t, &column) in columns.iter().enumerate() {
             let pixels = std::array::from_fn(|i| {
-                let (y, x) = (row + i / 2 * dilation, column + i % 2 * dilation);
-                let inside = y < h && x < w;
-                if inside {
-                    gy.data[((image * h + y) * w + x) * gy.pitch + gy.start..][..k].as_ptr()
-                } else {
-                    zeros.as_ptr()
-                }
+                let (y, x) = (row + i / side * dilation, column + i % side * dilation);
+                let inside = i < form.results() && y < h && x < w;
+                if inside { gy.pixel((image * h + y) * w + x)[..k].as_ptr() } else { self.zeros.as_ptr() }
             });
-            let tile =
-                GradientTile { pixels, channels: k, v: v[t * k..].as_mut_ptr(), v_step: columns.len() * k };
-            // SAFETY: pixels are inside the gradient, or the zeros, for all channels; `v` has room for 16 values of each
+            let tile = GradientTile { pixels, channels: k, v: v[t * k..].as_mut_ptr(), v_step };
+            // SAFETY: pixels are inside the gradient, or the zeros, for all channels; `v` has room for all values of each
             // tile; the instruction set is available.
-            unsafe { (self.transforms.gradient)(&tile) }
-        }
-    }
-}
-
-/// `Gᵀ u G` of each filter.
-fn back<T: Scalar>(u: &[T], gw: &mut [T]) {
-    let half = T::one() / (T::one() + T::one());
-    let column = |[a, b, c, d]: [T; 4]| [a + (b + c) * half, (b - c) * half, (b + c) * half + d];
-    for (u, gw) in u.chunks_exact(16).zip(gw.chunks_exact_mut(9)) {
-        let rows = [0, 4, 8, 12].map(|i| column([u[i], u[i + 1], u[i + 2], u[i + 3]]));
-        for j in 0..3 {
-            let all = column([rows[0][j], rows[1][j], rows[2][j], rows[3][j]]);
-            all.into_iter().enumerate().for_each(|(i, value)| gw[3 * i + j] = value);
+            unsafe { form.of(transforms)(&tile) }
         }
     }
 }

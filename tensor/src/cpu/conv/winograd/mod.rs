@@ -9,28 +9,37 @@
 mod form;
 mod gradient;
 mod tiling;
+mod weights;
 
 pub(crate) use form::Form;
 pub(crate) use gradient::weight_gradient;
 #[cfg(test)]
 pub(crate) use tiling::mixed;
-pub(crate) use tiling::{Part, best, even, gradient_pays};
+pub(crate) use tiling::{Part, best, even};
+pub(crate) use weights::pack;
 
 use super::epilogue::{After, Epilogue, Residual};
 use super::pack::PackLayout;
 use super::stage::Target;
 use super::{Shared, Source};
 use crate::cpu::simd::buffer::with_scratch;
-use crate::cpu::simd::table::{Kernels, Winograd};
+use crate::cpu::simd::table::{BySides, InputFn, Kernels, Winograd};
 use crate::cpu::simd::{InputTile, MAX_PLANES, OutputTile, Scalar, Tap, Tile};
 use rayon::prelude::*;
 
 /// Tiles of a strip: transformed inputs, sums and weights stay in the second-level cache.
-const STRIP: usize = 40;
+pub(crate) const STRIP: usize = 40;
+
+/// Numbers from one transformed value of a strip of tiles to the next: an odd number of cache lines, since all values of a
+/// tile are written at once, and those that lie a multiple of 4096 bytes apart drive each other out of the first-level cache.
+pub(crate) fn plane(tiles: usize, channels: usize) -> usize {
+    const LANES: usize = 16;
+    ((tiles * channels).div_ceil(LANES) | 1) * LANES
+}
 
 /// Where tiles lie in an image.
 #[derive(Clone, Copy)]
-struct Grid {
+pub(crate) struct Grid {
     pub form: Form,
     /// Height and width.
     pub size: [usize; 2],
@@ -39,20 +48,21 @@ struct Grid {
 }
 
 impl Grid {
-    /// `V` of a strip of tiles that start at this image and row, and at these columns: planes of `[tiles, channels]`.
-    pub fn inputs<T: Scalar>(
+    /// `V` of a strip of tiles that start at this image and row, and at these columns: [`plane`]s of `[tiles, channels]`.
+    pub fn inputs<X, T: Scalar>(
         &self,
-        transforms: &Winograd<T>,
-        source: &Source<'_, T>,
+        transforms: &BySides<InputFn<X, T>>,
+        source: &Source<'_, X>,
         (image, row): (usize, usize),
         columns: &[usize],
-        zeros: &[T],
+        zeros: &[X],
         v: &mut [T],
     ) {
         let ([h, w], c) = (self.size, source.len);
         let [down, across] = self.form.reach();
-        assert!(v.len() >= down * across * columns.len() * c && zeros.len() >= c);
-        let lines: [Option<&[T]>; 6] = std::array::from_fn(|i| {
+        let step = plane(columns.len(), c);
+        assert!(v.len() >= down * across * step && zeros.len() >= c);
+        let lines: [Option<&[X]>; 6] = std::array::from_fn(|i| {
             let line = w * source.pitch;
             self.around(row, i, h).map(|y| &source.data[(image * h + y) * line..][..line])
         });
@@ -61,7 +71,7 @@ impl Grid {
                 pixels: [zeros.as_ptr(); MAX_PLANES],
                 channels: c,
                 v: v[t * c..].as_mut_ptr(),
-                v_step: columns.len() * c,
+                v_step: step,
             };
             for j in 0..across {
                 let Some(x) = self.around(column, j, w) else { continue };
@@ -73,7 +83,7 @@ impl Grid {
             }
             // SAFETY: pixels are inside their lines, or the zeros, for all channels; `v` has room for all values of each
             // tile; the table's instruction set was chosen as available.
-            unsafe { self.form.of(&transforms.input)(&tile) }
+            unsafe { self.form.of(transforms)(&tile) }
         }
     }
 
@@ -103,6 +113,43 @@ pub(crate) struct PartJob<'a, T> {
     pub part: &'a Part,
     pub layout: &'a PackLayout,
     pub packed: &'a [T],
+}
+
+impl<T: Scalar> PartJob<'_, T> {
+    /// `M`: one matrix product for each value of a tile.
+    pub fn products(&self, kernels: &Kernels<T>, tiles: usize, v: &[T], m: &mut [T]) {
+        let layout = self.layout;
+        let (c, k) = (layout.depth, layout.channels);
+        let planes = self.part.form.planes();
+        let (from, to) = (plane(tiles, c), plane(tiles, k));
+        assert!(v.len() >= planes * from && m.len() >= planes * to);
+        for p in 0..planes {
+            for block in &layout.blocks {
+                for part in kernels.tile[block.nv - 1].split(tiles) {
+                    let tap = Tap { x: v[p * from..].as_ptr(), w: p * c, len: c, step: c as isize };
+                    let to = &mut m[p * to + part.start * k + block.start..];
+                    let tile = Tile {
+                        taps: &[tap],
+                        shift: part.start as isize,
+                        channel: 0,
+                        w: self.packed[layout.block_start(0, block)..].as_ptr(),
+                        y: to.as_mut_ptr(),
+                        y_step: k as isize,
+                        last: block.last,
+                        bias: std::ptr::null(),
+                        residual: std::ptr::null(),
+                        residual_step: 0,
+                        relu: false,
+                        relu_last: false,
+                        accumulate: false,
+                    };
+                    // SAFETY: tiles and channels are inside `v` and `m`, whose lengths were checked; the weights are packed
+                    // by this layout; the table's instruction set was chosen as available.
+                    unsafe { (part.run)(&tile) }
+                }
+            }
+        }
+    }
 }
 
 /// Tiles of one phase: their pixels are `dilation` apart.
@@ -141,8 +188,8 @@ impl<T: Scalar> WinogradJob<'_, T> {
         let (c, k) = (job.layout.depth, job.layout.channels);
         // Transformed inputs, sums, pixels, values to add, and a pixel of zeros.
         let lens = [
-            form.planes() * longest * c,
-            form.planes() * longest * k,
+            form.planes() * plane(longest, c),
+            form.planes() * plane(longest, k),
             form.results() * longest * k,
             if self.last_residual().is_some() { form.sides[1] * longest * self.last_channels() } else { 0 },
             c,
@@ -156,8 +203,8 @@ impl<T: Scalar> WinogradJob<'_, T> {
             for strip in 0..strips {
                 let of = |s: usize| columns.len() * s / strips;
                 let columns = &columns[of(strip)..of(strip + 1)];
-                grid.inputs(self.transforms, &self.source, place, columns, zeros, v);
-                self.products(job, columns.len(), v, m);
+                grid.inputs(&self.transforms.input, &self.source, place, columns, zeros, v);
+                job.products(self.kernels, columns.len(), v, m);
                 self.outputs(form, columns, m, pixels);
                 self.store(form, y, place, columns, pixels, added);
             }
@@ -183,44 +230,10 @@ impl<T: Scalar> WinogradJob<'_, T> {
         }
     }
 
-    /// `M`: one matrix product for each value of a tile.
-    fn products(&self, job: &PartJob<'_, T>, tiles: usize, v: &[T], m: &mut [T]) {
-        let layout = job.layout;
-        let (c, k) = (layout.depth, layout.channels);
-        let planes = job.part.form.planes();
-        assert!(v.len() >= planes * tiles * c && m.len() >= planes * tiles * k);
-        for p in 0..planes {
-            for block in &layout.blocks {
-                for part in self.kernels.tile[block.nv - 1].split(tiles) {
-                    let tap = Tap { x: v[p * tiles * c..].as_ptr(), w: p * c, len: c, step: c as isize };
-                    let to = &mut m[(p * tiles + part.start) * k + block.start..];
-                    let tile = Tile {
-                        taps: &[tap],
-                        shift: part.start as isize,
-                        channel: 0,
-                        w: job.packed[layout.block_start(0, block)..].as_ptr(),
-                        y: to.as_mut_ptr(),
-                        y_step: k as isize,
-                        last: block.last,
-                        bias: std::ptr::null(),
-                        residual: std::ptr::null(),
-                        residual_step: 0,
-                        relu: false,
-                        relu_last: false,
-                        accumulate: false,
-                    };
-                    // SAFETY: tiles and channels are inside `v` and `m`, whose lengths were checked; the weights are packed
-                    // by this layout; the table's instruction set was chosen as available.
-                    unsafe { (part.run)(&tile) }
-                }
-            }
-        }
-    }
-
     /// `Y` of a strip of tiles: rows of pixels `dilation` apart, so many for each tile as it has columns of results.
     fn outputs(&self, form: Form, columns: &[usize], m: &[T], pixels: &mut [T]) {
         let (tiles, k, [rows, side]) = (columns.len(), self.channels(), form.sides);
-        assert!(m.len() >= form.planes() * tiles * k && pixels.len() >= rows * side * tiles * k);
+        assert!(m.len() >= form.planes() * plane(tiles, k) && pixels.len() >= rows * side * tiles * k);
         // What is added comes last, with the clamp after it, where the pixels are stored.
         let epilogue = &self.epilogue;
         let bias = epilogue.bias.map_or(std::ptr::null(), |bias| bias.as_ptr());
@@ -231,7 +244,7 @@ impl<T: Scalar> WinogradJob<'_, T> {
                 // SAFETY: pixel (i, j) of tile t is inside the slice, whose length was checked.
                 unsafe { pixels.add(((i * tiles + t) * side + j) * k) }
             });
-            let (m, m_step) = (m[t * k..].as_ptr(), tiles * k);
+            let (m, m_step) = (m[t * k..].as_ptr(), plane(tiles, k));
             let tile = OutputTile { m, m_step, channels: k, bias, relu: epilogue.relu, y };
             // SAFETY: the sums are inside `m`, whose length was checked, the pixels have `k` channels each; the instruction
             // set is available.

@@ -59,19 +59,15 @@ impl Cut {
 
 /// The tiling with which a convolution is fastest; none where the direct sum is, or where it is no 3×3 convolution of stride 1
 /// that keeps the size. `uniform` allows one form alone: transforming weights for more of them pays only if it is done once.
-pub(crate) fn best<T: Scalar>(g: &ConvGeometry, uniform: bool) -> Option<Vec<Part>> {
+/// The direct sum does `direct` times the products of the tiles in the same time.
+pub(crate) fn best<T: Scalar>(g: &ConvGeometry, uniform: bool, direct: f64) -> Option<Vec<Part>> {
     if !fits::<T>(g) {
         return None;
     }
     let tilings = CUTS.iter().flat_map(|&rows| CUTS.iter().map(move |&columns| tiling(g, rows, columns)));
     let tilings = tilings.filter(|parts| !uniform || parts.len() == 1);
     let cheapest = tilings.map(|parts| (cost(g, &parts), parts)).min_by(|a, b| a.0.total_cmp(&b.0));
-    cheapest.filter(|(cost, _)| *cost < direct_cost(g)).map(|(_, parts)| parts)
-}
-
-/// Whether the weight gradient is faster by tiles of F(2×2, 3×3).
-pub(crate) fn gradient_pays<T: Scalar>(g: &ConvGeometry) -> bool {
-    fits::<T>(g) && cost(g, &tiling(g, Cut::Even(2), Cut::Even(2))) < direct_cost(g)
+    cheapest.filter(|(cost, _)| cost * direct < direct_cost(g)).map(|(_, parts)| parts)
 }
 
 /// All tiles of these sides, whether they pay or not.
@@ -158,13 +154,14 @@ mod tests {
     #[test]
     fn tiles_are_taken_where_they_save_products() {
         let sides = |d| -> Option<Vec<[usize; 2]>> {
-            Some(best::<f32>(&layer(64, d), false)?.iter().map(|part| part.form.sides).collect())
+            Some(best::<f32>(&layer(64, d), false, 1.0)?.iter().map(|part| part.form.sides).collect())
         };
         assert!(sides(1).unwrap().contains(&[4, 4]) && sides(2).unwrap().contains(&[4, 4]));
         assert_eq!(sides(5).unwrap(), [[3, 4]], "phases of 9×16");
         assert_eq!(sides(9).unwrap(), [[2, 3], [3, 3]], "phases of 5×9");
-        assert_eq!(best::<f32>(&layer(64, 9), true).unwrap().len(), 1);
-        assert_eq!((best::<f32>(&layer(8, 1), false), best::<f64>(&layer(64, 1), false)), (None, None));
-        assert!(gradient_pays::<f32>(&layer(64, 1)) && !gradient_pays::<f32>(&layer(64, 17)));
+        assert_eq!(best::<f32>(&layer(64, 9), true, 1.0).unwrap().len(), 1);
+        assert_eq!(best::<f32>(&layer(8, 1), false, 1.0), None);
+        assert_eq!(best::<f64>(&layer(64, 1), false, 1.0), None);
+        assert_eq!(best::<f32>(&layer(64, 17), true, 2.0), None, "most tiles hang over the edge");
     }
 }
