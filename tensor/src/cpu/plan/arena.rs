@@ -38,9 +38,13 @@ impl<'a> Memory<'a> {
             let start = bytes_of(input)?.as_ptr().cast_mut();
             places.insert(id, Place { start, bytes });
         }
+        // All spans come from one pointer: values of different times lie in the same bytes, and a span borrowed for itself
+        // would end the borrows of those it overlaps.
         let arena = arena.as_mut_slice::<u8>();
+        let (len, base) = (arena.len(), arena.as_mut_ptr());
         for (&id, span) in &layout.spans {
-            let start = arena[span.start..span.start + span.len].as_mut_ptr();
+            assert!(span.start + span.len <= len, "the arena holds what its layout asks for");
+            let start = base.wrapping_add(span.start);
             places.insert(id, Place { start, bytes: graph.meta(id).bytes() });
         }
         for (id, buffer) in made {
