@@ -3,8 +3,8 @@
 //! column: vectors span the pixels (38 channels fill three vectors where two times 19 fill four), and rows are written in
 //! order.
 
+use super::ConvGeometry;
 use super::pack::Direction;
-use super::{ConvGeometry, Scalar};
 
 /// Most pixels that are read as one.
 pub(super) const MAX_FOLD: usize = 4;
@@ -32,7 +32,7 @@ impl Fold {
     }
 
     /// Weights `[c_out, c_in, kernel_h, by]` as `[c_out, by · c_in, kernel_h, 1]`.
-    pub fn weights<T: Scalar>(&self, weights: &[T], folded: &mut [T]) {
+    pub fn weights<T: Copy>(&self, weights: &[T], folded: &mut [T]) {
         let (rows, by) = (self.geometry.kernel[0], self.by);
         let channels = self.geometry.c_in / by;
         let filters =
@@ -46,7 +46,7 @@ impl Fold {
     }
 
     /// Per-channel values for each of the pixels that are read as one.
-    pub fn repeat<T: Scalar>(&self, values: &[T]) -> Vec<T> {
+    pub fn repeat<T: Copy>(&self, values: &[T]) -> Vec<T> {
         values.repeat(self.by)
     }
 }

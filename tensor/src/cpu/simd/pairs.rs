@@ -237,50 +237,40 @@ pub(crate) struct Rounding {
 /// All pointers of `a` are valid for what its fields say; [`is_available`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 pub(crate) unsafe fn round(a: &Rounding) {
-    // SAFETY: as promised by the caller; lanes past the channels are neither read nor written.
+    // SAFETY: as promised by the caller; masked lanes are neither read nor written. The cast between vectors changes no bits.
     unsafe {
+        let zero = _mm512_setzero_ps();
+        // The results of pixel `p` from channel `c` on.
+        let vector = |p: usize, c: usize, mask: u16| -> __m256i {
+            let mut v = _mm512_maskz_loadu_ps(mask, a.sums.add(p * a.pitch + c));
+            if !a.bias.is_null() {
+                v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, a.bias.add(c)));
+            }
+            // The second operand is returned where either is NaN.
+            if a.relu {
+                v = _mm512_max_ps(zero, v);
+            }
+            if !a.residual.is_null() {
+                let half = a.residual.add(p * a.residual_step + c).cast();
+                let wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, half));
+                v = _mm512_add_ps(v, _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide)));
+                if a.relu_last {
+                    v = _mm512_max_ps(zero, v);
+                }
+            }
+            std::mem::transmute(_mm512_cvtneps_pbh(v))
+        };
         let whole = a.channels / LANES * LANES;
         for p in 0..a.pixels {
+            let to = a.to.add(p * a.step);
             for c in (0..whole).step_by(LANES) {
                 // Without a mask: stores with one are slow on AMD's processors.
-                let half: __m256i = round_vector(a, p, c, u16::MAX);
-                _mm256_storeu_si256(a.to.add(p * a.step + c).cast(), half);
+                _mm256_storeu_si256(to.add(c).cast(), vector(p, c, u16::MAX));
             }
             if whole < a.channels {
                 let mask = (1 << (a.channels - whole)) - 1;
-                let half: __m256i = round_vector(a, p, whole, mask);
-                _mm256_mask_storeu_epi16(a.to.add(p * a.step + whole).cast(), mask, half);
+                _mm256_mask_storeu_epi16(to.add(whole).cast(), mask, vector(p, whole, mask));
             }
         }
-    }
-}
-
-/// A vector of results: those of pixel `p` from channel `c` on.
-///
-/// # Safety
-/// As for [`round`], of the lanes in `mask`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn round_vector(a: &Rounding, p: usize, c: usize, mask: u16) -> __m256i {
-    // SAFETY: as promised by the caller; masked lanes are not read. The cast between vectors changes no bits.
-    unsafe {
-        let zero = _mm512_setzero_ps();
-        let mut v = _mm512_maskz_loadu_ps(mask, a.sums.add(p * a.pitch + c));
-        if !a.bias.is_null() {
-            v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, a.bias.add(c)));
-        }
-        // The second operand is returned where either is NaN.
-        if a.relu {
-            v = _mm512_max_ps(zero, v);
-        }
-        if !a.residual.is_null() {
-            let half = a.residual.add(p * a.residual_step + c).cast();
-            let wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, half));
-            v = _mm512_add_ps(v, _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide)));
-            if a.relu_last {
-                v = _mm512_max_ps(zero, v);
-            }
-        }
-        std::mem::transmute(_mm512_cvtneps_pbh(v))
     }
 }

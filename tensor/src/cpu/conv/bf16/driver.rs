@@ -260,15 +260,21 @@ impl<'a, I: Inner> Job<'a, I> {
         let first =
             (s.image * self.sink[0] + s.row) * self.sink[1] + s.columns.start + s.from * s.columns.step;
         let step = s.columns.step * channels;
+        let mut ahead = Ahead([(std::ptr::null(), 0); 2]);
         if let Target::Bf16(y) = target {
             let y = y.0.wrapping_add(first * channels);
             if step == channels {
-                prefetch_all(y, pixels * channels);
+                ahead.0[0] = (y, pixels * channels);
             } else {
                 (0..pixels).for_each(|i| prefetch_all(y.wrapping_add(i * step), channels));
             }
         }
-        self.tiles(s, state, scratch.sums, scratch.copies);
+        if let ([source], 1, true) = (self.conv.sources, weights.taps, self.sink[0] == 1) {
+            // Of a 1×1 convolution, what the next stretch reads: there is little to compute in which to wait for it.
+            let next = source.data.get((first + pixels) * source.pitch..).unwrap_or_default();
+            ahead.0[1] = (next.as_ptr(), next.len().min(pixels * source.pitch));
+        }
+        self.tiles(s, state, scratch.sums, scratch.copies, ahead);
         let (mut pitch, mut last) = (weights.pitch(), finish);
         if let Some((next, next_finish)) = tail {
             let first = Pixels {
@@ -345,7 +351,14 @@ impl<'a, I: Inner> Job<'a, I> {
     }
 
     /// The sums of the convolution itself.
-    fn tiles(&self, s: &Stretch<'_>, state: &mut I::Task, sums: &mut [f32], copies: &mut [I::X]) {
+    fn tiles(
+        &self,
+        s: &Stretch<'_>,
+        state: &mut I::Task,
+        sums: &mut [f32],
+        copies: &mut [I::X],
+        mut ahead: Ahead,
+    ) {
         let weights = self.conv.weights;
         let interior = s.columns.interior();
         let inside = if self.in_place { self.inside_taps(s) } else { Taps::new() };
@@ -353,6 +366,7 @@ impl<'a, I: Inner> Job<'a, I> {
         // Blocks of the same width share the tiling.
         for blocks in blocks.chunk_by(|a, b| a.nv == b.nv) {
             let parts = self.inner.parts(blocks[0].nv, s.to - s.from);
+            let mut left = parts.len() * blocks.len();
             let is_inside = |part: &Part<I::Run>| {
                 let (start, end) = (s.from + part.start, s.from + part.start + part.len);
                 self.in_place && self.inner.is_whole(part.len) && interior.0 <= start && end <= interior.1
@@ -360,6 +374,7 @@ impl<'a, I: Inner> Job<'a, I> {
             for part in parts.iter().filter(|part| !is_inside(part)) {
                 let taps = self.edge_taps(s, (s.from + part.start, part.len), copies);
                 for block in blocks {
+                    ahead.ask(&mut left);
                     // SAFETY: the taps point to pixels of the sources, or to copies with whole rows, for each pixel of the
                     // part; the sums have room for a unit.
                     unsafe { self.inner.tile(state, part.run, &tile(weights, block, part, &taps, 0, sums)) }
@@ -367,6 +382,7 @@ impl<'a, I: Inner> Job<'a, I> {
             }
             for block in blocks {
                 for part in parts.iter().filter(|part| is_inside(part)) {
+                    ahead.ask(&mut left);
                     let tile = tile(weights, block, part, &inside, s.from + part.start, sums);
                     // SAFETY: as above.
                     unsafe { self.inner.tile(state, part.run, &tile) }
@@ -449,6 +465,23 @@ impl<'a, I: Inner> Job<'a, I> {
             }
         }
         taps
+    }
+}
+
+/// Memory that will be wanted after the tiles of a stretch, asked for little by little: as much at once as a stretch reads and
+/// writes would keep the tiles themselves waiting.
+struct Ahead([(*const bf16, usize); 2]);
+
+impl Ahead {
+    /// Asks for one of `left` equal shares.
+    fn ask(&mut self, left: &mut usize) {
+        const LINE: usize = crate::cpu::simd::LINE / size_of::<bf16>();
+        for (at, len) in &mut self.0 {
+            let share = len.div_ceil((*left).max(1)).next_multiple_of(LINE).min(*len);
+            prefetch_all(*at, share);
+            (*at, *len) = (at.wrapping_add(share), *len - share);
+        }
+        *left = left.saturating_sub(1);
     }
 }
 

@@ -15,6 +15,7 @@ mod finish;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod hardware;
 mod layout;
+mod once;
 #[cfg(target_arch = "x86_64")]
 mod paired;
 #[cfg(test)]
@@ -28,8 +29,8 @@ pub use engine::Engine;
 pub(crate) use engine::with_engine;
 pub(crate) use finish::{Finish, round};
 pub(crate) use layout::Weights;
+pub(crate) use once::once;
 pub(crate) use weight_gradient::weight_gradient;
-pub(crate) use winograd::once;
 
 use half::bf16;
 

@@ -465,3 +465,25 @@ fn tiles_round_once() {
     assert!(error(&tiles) <= 1.01 * error(&direct), "{} {}", error(&tiles), error(&direct));
     assert_eq!(run(3, false), tiles);
 }
+
+/// Transposed convolutions as wide as their stride go as convolutions of wider pixels.
+#[test]
+fn folded_convolutions_are_exact() {
+    for (kernel, channels) in [([2, 2], 11), ([2, 3], 5), ([3, 2], 16)] {
+        let g = ConvGeometry::new(2, [6, 4 * kernel[1]], channels, 7, kernel).with_stride(kernel);
+        assert!(crate::cpu::conv::Fold::of(&g, Direction::InputGradient).is_some());
+        let (gy, weights) = (numbers(1, g.output_len(), 3), numbers(2, g.weight_len(), 2));
+        let bias = numbers(3, channels, 5);
+        let mut wanted = sums(&g, true, &gy, &weights);
+        add_bias(&mut wanted, Some(&bias), false);
+        let (image, weights) = (among_nan(&gy, 7, 2), halves(&weights));
+        let source = Source { data: &image, pitch: 12, start: 2, len: 7 };
+        for engine in Engine::available() {
+            let mut found = vec![bf16::NAN; wanted.len()];
+            with_engine(engine, || {
+                once(&g, Direction::InputGradient, source, &weights, Some(&bias), &mut found)
+            });
+            assert_eq!(found, halves(&wanted), "{engine} {g:?}");
+        }
+    }
+}

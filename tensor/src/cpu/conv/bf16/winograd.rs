@@ -6,37 +6,13 @@ use rayon::prelude::*;
 
 use super::driver::view;
 use super::finish::{self, Pixels};
-use super::{Conv, Engine, Finish, Out, Weights};
+use super::{Engine, Finish};
 use crate::cpu::conv::pack::PackLayout;
-use crate::cpu::conv::winograd::{self, Grid, Part, PartJob, STRIP, plane};
+use crate::cpu::conv::winograd::{self, Grid, Part, PartJob, STRIP};
 use crate::cpu::conv::{ConvGeometry, Direction, Shared, Source};
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::{Kernels, Winograd};
 use crate::cpu::simd::{Isa, OutputTile, Scalar, prefetch_all};
-
-/// One convolution, or transposed one, of the channels of a source with weights packed into scratch: by tiles where they are
-/// faster, else as the direct sum.
-///
-/// # Panics
-/// If a slice's length does not fit the geometry.
-pub(crate) fn once(
-    geometry: &ConvGeometry,
-    direction: Direction,
-    source: Source<'_, bf16>,
-    weights: &[bf16],
-    bias: Option<&[f32]>,
-    y: &mut [bf16],
-) {
-    let finish = Finish { bias, relu: false, residual: None, relu_last: false };
-    let speed = Engine::current().speed();
-    let parts = speed.and_then(|speed| winograd::best::<f32>(geometry, true, speed));
-    if let Some([part]) = parts.as_deref() {
-        return by_tiles(geometry, direction, part, source, weights, &finish, y);
-    }
-    Weights::once(geometry, direction, weights, |weights| {
-        Conv { geometry, sources: &[source], weights, finish, tail: None, fold: 1 }.run(Out::Bf16(y));
-    });
-}
 
 /// By the tiles of `part`, whether they pay or not.
 pub(super) fn by_tiles(
@@ -95,7 +71,7 @@ impl Job<'_> {
         let strips = columns.len().div_ceil(STRIP);
         let longest = columns.len().div_ceil(strips);
         // Transformed inputs, sums, the results of a tile, and a pixel of zeros.
-        let planes = [c, k].map(|channels| form.planes() * plane(longest, channels));
+        let planes = [c, k].map(|channels| form.planes() * longest * channels);
         let lens = [planes[0], planes[1], form.results() * k, c];
         with_scratch::<f32, _>(lens.iter().sum(), |scratch| {
             let (v, rest) = scratch.split_at_mut(lens[0]);
@@ -124,7 +100,7 @@ impl Job<'_> {
     ) {
         let Grid { form, size: [h, w], dilation: d } = self.grid;
         let (tiles, k, [rows, side]) = (columns.len(), self.job.layout.channels, form.sides);
-        let m_step = plane(tiles, k);
+        let m_step = tiles * k;
         assert!(m.len() >= form.planes() * m_step && pixels.len() >= rows * side * k);
         let rows = (row..h).step_by(d).take(rows);
         let start = pixels.as_mut_ptr();
@@ -133,6 +109,8 @@ impl Job<'_> {
             let first = |row: usize| y.0.wrapping_add(((image * h + row) * w + column) * k);
             rows.clone()
                 .for_each(|row| (0..n).for_each(|i| prefetch_all(first(row).wrapping_add(i * d * k), k)));
+            let lines = rows.clone().flat_map(|row| (0..n).map(move |i| first(row).wrapping_add(i * d * k)));
+            lines.for_each(|line| prefetch_all(line, k));
             let places = std::array::from_fn(|at| start.wrapping_add(at % form.results() * k));
             let tile = OutputTile {
                 m: m[t * k..].as_ptr(),

@@ -5,7 +5,7 @@
 //! are added in order.
 
 use super::weights::unpack;
-use super::{Form, Grid, Part, STRIP, even, plane};
+use super::{Form, Grid, Part, STRIP, even};
 use crate::cpu::conv::pack::{Direction, PackLayout};
 use crate::cpu::conv::{ConvGeometry, Source};
 use crate::cpu::simd::buffer::with_scratch;
@@ -65,7 +65,7 @@ impl<X: Mapped<T>, T: Scalar> Sum<'_, X, T> {
     fn add(&self, image: usize, row: usize, columns: &[usize], copy: &mut [T]) {
         let (layout, tiles, planes) = (self.layout, columns.len(), self.grid.form.planes());
         let (c, k) = (layout.depth, layout.channels);
-        let (v_step, d_step) = (plane(tiles, c), plane(tiles, k));
+        let (v_step, d_step) = (tiles * c, tiles * k);
         with_scratch(planes * (v_step + d_step), |scratch| {
             let (v, d) = scratch.split_at_mut(planes * v_step);
             self.grid.inputs(X::inputs(self.transforms), &self.x, (image, row), columns, self.zeros, v);
@@ -98,7 +98,7 @@ impl<X: Mapped<T>, T: Scalar> Sum<'_, X, T> {
     fn gradients(&self, image: usize, row: usize, columns: &[usize], v: &mut [T]) {
         let (Grid { form, size: [h, w], dilation }, k, gy) = (self.grid, self.layout.channels, &self.gy);
         let transforms = X::gradients(self.transforms);
-        let v_step = plane(columns.len(), k);
+        let v_step = columns.len() * k;
         assert!(v.len() >= form.planes() * v_step && self.zeros.len() >= k);
         let side = form.sides[1];
         for (t, &column) in columns.iter().enumerate() {

@@ -30,13 +30,6 @@ use rayon::prelude::*;
 /// Tiles of a strip: transformed inputs, sums and weights stay in the second-level cache.
 pub(crate) const STRIP: usize = 40;
 
-/// Numbers from one transformed value of a strip of tiles to the next: an odd number of cache lines, since all values of a
-/// tile are written at once, and those that lie a multiple of 4096 bytes apart drive each other out of the first-level cache.
-pub(crate) fn plane(tiles: usize, channels: usize) -> usize {
-    const LANES: usize = 16;
-    ((tiles * channels).div_ceil(LANES) | 1) * LANES
-}
-
 /// Where tiles lie in an image.
 #[derive(Clone, Copy)]
 pub(crate) struct Grid {
@@ -48,7 +41,7 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    /// `V` of a strip of tiles that start at this image and row, and at these columns: [`plane`]s of `[tiles, channels]`.
+    /// `V` of a strip of tiles that start at this image and row, and at these columns: planes of `[tiles, channels]`.
     pub fn inputs<X, T: Scalar>(
         &self,
         transforms: &BySides<InputFn<X, T>>,
@@ -60,7 +53,7 @@ impl Grid {
     ) {
         let ([h, w], c) = (self.size, source.len);
         let [down, across] = self.form.reach();
-        let step = plane(columns.len(), c);
+        let step = columns.len() * c;
         assert!(v.len() >= down * across * step && zeros.len() >= c);
         let lines: [Option<&[X]>; 6] = std::array::from_fn(|i| {
             let line = w * source.pitch;
@@ -121,7 +114,7 @@ impl<T: Scalar> PartJob<'_, T> {
         let layout = self.layout;
         let (c, k) = (layout.depth, layout.channels);
         let planes = self.part.form.planes();
-        let (from, to) = (plane(tiles, c), plane(tiles, k));
+        let (from, to) = (tiles * c, tiles * k);
         assert!(v.len() >= planes * from && m.len() >= planes * to);
         for p in 0..planes {
             for block in &layout.blocks {
@@ -188,8 +181,8 @@ impl<T: Scalar> WinogradJob<'_, T> {
         let (c, k) = (job.layout.depth, job.layout.channels);
         // Transformed inputs, sums, pixels, values to add, and a pixel of zeros.
         let lens = [
-            form.planes() * plane(longest, c),
-            form.planes() * plane(longest, k),
+            form.planes() * longest * c,
+            form.planes() * longest * k,
             form.results() * longest * k,
             if self.last_residual().is_some() { form.sides[1] * longest * self.last_channels() } else { 0 },
             c,
@@ -233,7 +226,7 @@ impl<T: Scalar> WinogradJob<'_, T> {
     /// `Y` of a strip of tiles: rows of pixels `dilation` apart, so many for each tile as it has columns of results.
     fn outputs(&self, form: Form, columns: &[usize], m: &[T], pixels: &mut [T]) {
         let (tiles, k, [rows, side]) = (columns.len(), self.channels(), form.sides);
-        assert!(m.len() >= form.planes() * plane(tiles, k) && pixels.len() >= rows * side * tiles * k);
+        assert!(m.len() >= form.planes() * tiles * k && pixels.len() >= rows * side * tiles * k);
         // What is added comes last, with the clamp after it, where the pixels are stored.
         let epilogue = &self.epilogue;
         let bias = epilogue.bias.map_or(std::ptr::null(), |bias| bias.as_ptr());
@@ -244,7 +237,7 @@ impl<T: Scalar> WinogradJob<'_, T> {
                 // SAFETY: pixel (i, j) of tile t is inside the slice, whose length was checked.
                 unsafe { pixels.add(((i * tiles + t) * side + j) * k) }
             });
-            let (m, m_step) = (m[t * k..].as_ptr(), plane(tiles, k));
+            let (m, m_step) = (m[t * k..].as_ptr(), tiles * k);
             let tile = OutputTile { m, m_step, channels: k, bias, relu: epilogue.relu, y };
             // SAFETY: the sums are inside `m`, whose length was checked, the pixels have `k` channels each; the instruction
             // set is available.
