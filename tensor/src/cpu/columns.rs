@@ -4,7 +4,10 @@
 use super::math::{Real, select};
 
 /// Reads up to `B` pixels of `k` classes into `block` `[k, B]`; columns beyond the pixels keep what they held.
-#[inline(always)]
+///
+/// Not inlined into loops for wider instruction sets: there the compiler would take scattering stores, which are slower than
+/// one store after the other.
+#[inline(never)]
 pub(crate) fn load<T: Real, const B: usize>(x: &[T], k: usize, block: &mut [T]) {
     for (p, pixel) in x.chunks_exact(k).take(B).enumerate() {
         for (row, &v) in block.chunks_exact_mut(B).zip(pixel) {

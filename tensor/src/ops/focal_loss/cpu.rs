@@ -26,6 +26,9 @@ const NONE: u32 = u32::MAX;
 /// What is known of a block of pixels: one number for each, at its true class where it has one.
 struct Block<T> {
     classes: [u32; BLOCK],
+    /// α and γ of those classes; zero where there is none.
+    alpha: [T; BLOCK],
+    gamma: [T; BLOCK],
     /// `exp(zⱼ − max z)`, `[K, BLOCK]`.
     exponentials: Vec<T>,
     /// `1 / Σⱼ exp(zⱼ − max z)`.
@@ -34,13 +37,27 @@ struct Block<T> {
     p: [T; BLOCK],
     /// `1 − p`, from the other classes: exact where p is close to 1.
     q: [T; BLOCK],
+    /// qᵞ, and q^(γ−1) where γ is not zero.
+    power: [T; BLOCK],
+    below: [T; BLOCK],
 }
 
 impl<T: Real> Block<T> {
     fn new(classes: usize) -> Self {
         let zero = [T::zero(); BLOCK];
         let exponentials = vec![T::zero(); classes * BLOCK];
-        Self { classes: [NONE; BLOCK], exponentials, share: zero, log_p: zero, p: zero, q: zero }
+        Self {
+            classes: [NONE; BLOCK],
+            alpha: zero,
+            gamma: zero,
+            exponentials,
+            share: zero,
+            log_p: zero,
+            p: zero,
+            q: zero,
+            power: zero,
+            below: zero,
+        }
     }
 }
 
@@ -71,6 +88,36 @@ vectorized! {
             block.p[b] = own[b] * block.share[b];
             block.q[b] = others[b] * block.share[b];
         }
+    }
+
+    /// The powers, right for exponents of 0, 1 and 2.
+    fn powers<T: Real>(block: &mut Block<T>) {
+        for b in 0..BLOCK {
+            let (q, gamma) = (block.q[b], block.gamma[b]);
+            let (linear, square) = (gamma >= T::one(), gamma > T::one());
+            block.power[b] = select(square, q * q, select(linear, q, T::one()));
+            block.below[b] = select(square, q, T::one());
+        }
+    }
+
+    /// `−α·qᵞ·ln p`: the losses.
+    fn losses<T: Real>(block: &Block<T>) -> [T; BLOCK] {
+        let mut losses = [T::zero(); BLOCK];
+        for b in 0..BLOCK {
+            losses[b] = -(block.alpha[b] * block.power[b] * block.log_p[b]);
+        }
+        losses
+    }
+
+    /// `weight·α·[γ·q^(γ−1)·p·ln p − qᵞ]`, by which `δᵢⱼ − pⱼ` is multiplied.
+    fn factors<T: Real>(block: &Block<T>, weight: T) -> [T; BLOCK] {
+        let mut factors = [T::zero(); BLOCK];
+        for b in 0..BLOCK {
+            let inner = block.gamma[b] * block.below[b] * block.p[b] * block.log_p[b];
+            let inner = select(block.gamma[b] == T::zero(), T::zero(), inner);
+            factors[b] = weight * block.alpha[b] * (inner - block.power[b]);
+        }
+        factors
     }
 
     /// `factor · (δᵢⱼ − pⱼ)` in place of the exponentials; zeros where the factor is zero.
@@ -104,6 +151,8 @@ struct Operands<'a, T> {
     ignore: i64,
     alpha: &'a [T],
     gamma: &'a [T],
+    /// Whether every γ is 0, 1 or 2.
+    small: bool,
 }
 
 impl<'a, T: Real> Operands<'a, T> {
@@ -114,11 +163,12 @@ impl<'a, T: Real> Operands<'a, T> {
             let what = format!("γ of class {i} is {}, but must be 0 or at least 1", gamma[i].wide());
             return Err(Error::value("focal_loss", what));
         }
+        let small = gamma.iter().all(|&g| g <= T::one() || g == T::one() + T::one());
         let labels = match labels.dtype() {
             crate::DType::U8 => Labels::U8(cpu::slice(labels)?),
             _ => Labels::I64(cpu::slice(labels)?),
         };
-        Ok(Self { labels, label_dims: ins[1].dims(), ignore, alpha: cpu::slice(alpha)?, gamma })
+        Ok(Self { labels, label_dims: ins[1].dims(), ignore, alpha: cpu::slice(alpha)?, gamma, small })
     }
 
     fn pixels(&self) -> usize {
@@ -135,19 +185,31 @@ impl<'a, T: Real> Operands<'a, T> {
         }
     }
 
-    /// The classes of up to `BLOCK` pixels from `start`; `NONE` from `end`.
-    fn classes(&self, start: usize, end: usize) -> Result<[u32; BLOCK]> {
-        let mut classes = [NONE; BLOCK];
-        for (pixel, class) in (start..end).zip(&mut classes) {
+    /// Fills a block from up to `BLOCK` pixels from `start` on, whose logits are given.
+    fn fill(&self, start: usize, logits: &[T], block: &mut Block<T>) -> Result<()> {
+        (block.classes, block.alpha, block.gamma) = ([NONE; BLOCK], [T::zero(); BLOCK], [T::zero(); BLOCK]);
+        for (b, pixel) in (start..self.pixels()).take(BLOCK).enumerate() {
             let label = self.label(pixel);
             if label != self.ignore {
                 if label < 0 || label as usize >= self.alpha.len() {
                     return Err(self.unknown(pixel, label));
                 }
-                *class = label as u32;
+                block.classes[b] = label as u32;
+                block.alpha[b] = self.alpha[label as usize];
+                block.gamma[b] = self.gamma[label as usize];
             }
         }
-        Ok(classes)
+        probabilities(logits, self.alpha.len(), block);
+        powers(block);
+        if !self.small {
+            for b in 0..BLOCK {
+                if block.gamma[b] > T::one() {
+                    block.power[b] = block.q[b].powf(block.gamma[b]);
+                    block.below[b] = block.q[b].powf(block.gamma[b] - T::one());
+                }
+            }
+        }
+        Ok(())
     }
 
     fn unknown(&self, pixel: usize, label: i64) -> Error {
@@ -168,12 +230,10 @@ impl<'a, T: Real> Operands<'a, T> {
         let k = self.alpha.len();
         let (mut sum, mut count) = (0.0, 0);
         for start in (start..(start + TASK).min(self.pixels())).step_by(BLOCK) {
-            block.classes = self.classes(start, self.pixels())?;
-            probabilities(&logits[start * k..], k, block);
-            for (b, &class) in block.classes.iter().enumerate() {
+            self.fill(start, &logits[start * k..], block)?;
+            for (loss, class) in losses(block).into_iter().zip(block.classes) {
                 if class != NONE {
-                    let (alpha, gamma) = (self.alpha[class as usize], self.gamma[class as usize]);
-                    sum -= (alpha * power(block.q[b], gamma) * block.log_p[b]).wide();
+                    sum += loss.wide();
                     count += 1;
                 }
             }
@@ -193,39 +253,12 @@ impl<'a, T: Real> Operands<'a, T> {
         let k = self.alpha.len();
         for (i, y) in y.chunks_mut(BLOCK * k).enumerate() {
             let start = start + i * BLOCK;
-            block.classes = self.classes(start, self.pixels())?;
-            probabilities(&logits[start * k..], k, block);
-            let mut factor = [T::zero(); BLOCK];
-            for (b, &class) in block.classes.iter().enumerate() {
-                if class != NONE {
-                    let (alpha, gamma) = (self.alpha[class as usize], self.gamma[class as usize]);
-                    let (p, q) = (block.p[b], block.q[b]);
-                    let inner = if gamma == T::zero() {
-                        T::zero()
-                    } else {
-                        gamma * power(q, gamma - T::one()) * p * block.log_p[b]
-                    };
-                    factor[b] = weight * alpha * (inner - power(q, gamma));
-                }
-            }
-            gradients(block, &factor);
+            self.fill(start, &logits[start * k..], block)?;
+            let factors = factors(block, weight);
+            gradients(block, &factors);
             write(block, k, y);
         }
         Ok(())
-    }
-}
-
-/// qᵞ; most classes have an exponent of 0, 1 or 2.
-#[inline(always)]
-fn power<T: Real>(q: T, gamma: T) -> T {
-    if gamma == T::zero() {
-        T::one()
-    } else if gamma == T::one() {
-        q
-    } else if gamma == T::one() + T::one() {
-        q * q
-    } else {
-        q.powf(gamma)
     }
 }
 
