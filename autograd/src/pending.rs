@@ -20,7 +20,7 @@ impl Pending {
     /// Adds a gradient of the value.
     pub fn add(&mut self, grad: Var) -> Result<()> {
         self.whole = Some(match self.whole.take() {
-            Some(before) => before.add(&grad)?,
+            Some(before) => before.add_into(&grad)?,
             None => grad,
         });
         Ok(())
@@ -98,6 +98,25 @@ mod tests {
         assert_eq!(total(vec![part(0, 4, 2.0), part(0, 4, 3.0)], None), [5.0; 4]);
         // As long as the axis, but not one after the other.
         assert_eq!(total(vec![part(0, 2, 5.0), part(1, 2, 1.0)], None), [5.0, 6.0, 1.0, 0.0]);
+    }
+
+    /// The first gradient's memory takes the sum, unless somebody else still looks at it.
+    #[test]
+    fn sums_take_no_memory_of_their_own() {
+        let grad = |value: f64| Var::new(Tensor::full(value, &[2, 4], DType::F64).unwrap());
+        let place = |var: &Var| std::sync::Arc::as_ptr(var.tensor().buffer()).cast::<u8>();
+        let sum = |first: Var| {
+            let mut pending = Pending::default();
+            [first, grad(2.0), grad(3.0)].into_iter().for_each(|grad| pending.add(grad).unwrap());
+            pending.total(&[2, 4]).unwrap().unwrap()
+        };
+        let first = grad(1.0);
+        let before = place(&first);
+        let total = sum(first);
+        assert!(place(&total) == before && total.tensor().to_vec::<f64>().unwrap() == [6.0; 8]);
+        let held = grad(1.0);
+        assert_eq!(sum(held.clone()).tensor().to_vec::<f64>().unwrap(), [6.0; 8]);
+        assert_eq!(held.tensor().to_vec::<f64>().unwrap(), [1.0; 8]);
     }
 
     #[test]

@@ -35,6 +35,14 @@ impl Var {
         &self.value
     }
 
+    /// The sum of two gradients, in the memory of this one where nothing is recorded and nobody else holds it.
+    pub(crate) fn add_into(self, other: &Self) -> Result<Self> {
+        match (&self.place, &other.place) {
+            (None, None) => Ok(Self::new(self.value.add_into(&other.value)?)),
+            _ => self.add(other),
+        }
+    }
+
     /// The value, taken out.
     pub fn into_tensor(self) -> Tensor {
         self.value

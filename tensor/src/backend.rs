@@ -59,6 +59,11 @@ pub trait Buffer: fmt::Debug + Send + Sync {
 
     /// For the backend to find its own type again.
     fn as_any(&self) -> &dyn Any;
+
+    /// The same, to write into memory that only the caller holds; `None` where a backend never does.
+    fn as_any_mut(&mut self) -> Option<&mut dyn Any> {
+        None
+    }
 }
 
 /// Applies `op` to operands on one device.

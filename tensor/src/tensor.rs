@@ -8,7 +8,8 @@ use crate::{
     Buffer, DType, Device, Dims, Element, Error, Format, Layout, Meta, Op, Ops, Result,
     cpu::{self, CpuBuffer},
     execute, execute_on,
-    ops::{Arange, Distribution, Full, Random},
+    ops::{Arange, Binary, Distribution, Full, Random},
+    profile::sampled,
     rng::Key,
 };
 
@@ -189,6 +190,21 @@ impl Tensor {
             return Ok(self.clone());
         }
         first(execute(&crate::ops::Copy { format }.into(), &[self])?)
+    }
+
+    /// The sum of two tensors of the same dims and type, in the memory of this one if nobody else holds it; the same bits as by
+    /// [`Ops::add`].
+    ///
+    /// # Errors
+    /// As for [`Ops::add`].
+    pub fn add_into(mut self, other: &Self) -> Result<Self> {
+        let meta = self.meta();
+        let memory = Arc::get_mut(&mut self.buffer).filter(|_| meta == other.meta());
+        let memory = memory.and_then(|buffer| cpu::accumulate::writable(buffer, &self.layout, other));
+        let Some(memory) = memory else { return self.add(other) };
+        let run = || cpu::accumulate::add_in_place(memory, &self.layout, other);
+        sampled(&Op::Binary(Binary::Add), &[other, other], &[meta], run)?;
+        Ok(self)
     }
 
     /// The elements in row-major order.

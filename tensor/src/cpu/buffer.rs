@@ -174,6 +174,10 @@ impl Buffer for CpuBuffer {
     fn as_any(&self) -> &dyn Any {
         self
     }
+
+    fn as_any_mut(&mut self) -> Option<&mut dyn Any> {
+        Some(self)
+    }
 }
 
 /// How much memory tensors on the CPU use now and used at most.

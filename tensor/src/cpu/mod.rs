@@ -4,6 +4,7 @@
 //! Kernels split their work by the shape of the problem alone, never by the number of threads, so that
 //! results are the same for every thread count. Work runs on the current rayon pool.
 
+pub(crate) mod accumulate;
 mod backend;
 mod buffer;
 pub(crate) mod columns;
