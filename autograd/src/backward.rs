@@ -36,6 +36,7 @@ pub struct Context<'a> {
     tape: Option<&'a Tape>,
     index: usize,
     grads: &'a [Option<Var>],
+    pieces: &'a [Var],
     needs: SmallVec<[bool; 3]>,
 }
 
@@ -113,6 +114,12 @@ impl Context<'_> {
     /// All gradients of the results, as they arrived.
     pub fn grads(&self) -> &[Option<Var>] {
         self.grads
+    }
+
+    /// For `Interleave`: the gradient of the result, cut along the channels, where it arrived that way. There is no
+    /// gradient of the whole then.
+    pub(crate) fn pieces(&self) -> &[Var] {
+        self.pieces
     }
 
     fn name(&self) -> String {
@@ -270,11 +277,17 @@ impl Walk<'_> {
         &self,
         index: usize,
         node: &Node,
-        pending: SmallVec<[Pending; 2]>,
+        mut pending: SmallVec<[Pending; 2]>,
         wanted: &[bool],
         slots: &mut Slots,
         finished: &mut Finished,
     ) -> Result<()> {
+        let pieces = match &node.kind {
+            Kind::Op(Op::Interleave(_)) if !self.keeps(index) => {
+                pending[0].take_pieces(1, &node.out_metas[0].dims)
+            }
+            _ => SmallVec::new(),
+        };
         let totals = pending.into_iter().zip(&node.out_metas).map(|(p, meta)| p.total(&meta.dims));
         let grads = totals.collect::<Result<Vec<_>>>()?;
         let leaf = matches!(node.kind, Kind::Leaf);
@@ -287,8 +300,8 @@ impl Walk<'_> {
         if !node.inputs.iter().flatten().any(|e| wanted[e.node]) {
             return Ok(());
         }
-        let ins = self.rule(node, index, &grads, wanted)?;
-        drop(grads);
+        let ins = self.rule(node, index, &grads, &pieces, wanted)?;
+        drop((grads, pieces));
         for ((grad, edge), meta) in ins.into_iter().zip(&node.inputs).zip(&node.in_metas) {
             if let (Some(grad), Some(edge)) = (grad, *edge)
                 && wanted[edge.node]
@@ -354,13 +367,14 @@ impl Walk<'_> {
         node: &Node,
         index: usize,
         grads: &[Option<Var>],
+        pieces: &[Var],
         wanted: &[bool],
     ) -> Result<Vec<Option<Var>>> {
         let wants = |(edge, meta): (&Option<Edge>, &Meta)| {
             meta.dtype.is_float() && edge.is_some_and(|e| wanted[e.node])
         };
         let needs = node.inputs.iter().zip(&node.in_metas).map(wants).collect();
-        let cx = Context { node, tape: self.create_graph.then_some(self.tape), index, grads, needs };
+        let cx = Context { node, tape: self.create_graph.then_some(self.tape), index, grads, pieces, needs };
         match &node.kind {
             Kind::Leaf => Ok(vec![]),
             Kind::Alias => Ok(vec![grads[0].clone()]),

@@ -31,6 +31,14 @@ impl Pending {
         self.parts.push((window, grad));
     }
 
+    /// Takes the gradients of windows, in order, if they are all there is and make up a value of `dims` along `axis`; else none.
+    pub fn take_pieces(&mut self, axis: usize, dims: &[usize]) -> SmallVec<[Var; 2]> {
+        if self.whole.is_none() && tiled_axis(&mut self.parts, dims) == Some(axis) {
+            return self.parts.drain(..).map(|(_, grad)| grad).collect();
+        }
+        SmallVec::new()
+    }
+
     /// The sum, for a value of `dims`; `None` where nothing has arrived.
     pub fn total(mut self, dims: &[usize]) -> Result<Option<Var>> {
         let mut parts = std::mem::take(&mut self.parts);
@@ -117,6 +125,24 @@ mod tests {
         let held = grad(1.0);
         assert_eq!(sum(held.clone()).tensor().to_vec::<f64>().unwrap(), [6.0; 8]);
         assert_eq!(held.tensor().to_vec::<f64>().unwrap(), [1.0; 8]);
+    }
+
+    #[test]
+    fn pieces_are_taken_where_they_are_all() {
+        let pending = |parts: Vec<_>| Pending { whole: None, parts: parts.into_iter().collect() };
+        let values = |pieces: SmallVec<[Var; 2]>| -> Vec<f64> {
+            pieces.iter().map(|p| p.tensor().to_vec::<f64>().unwrap()[0]).collect()
+        };
+        assert_eq!(
+            values(pending(vec![part(3, 1, 5.0), part(0, 3, 2.0)]).take_pieces(1, &[2, 4])),
+            [2.0, 5.0]
+        );
+        assert!(pending(vec![part(3, 1, 5.0), part(0, 3, 2.0)]).take_pieces(0, &[2, 4]).is_empty());
+        let mut gap = pending(vec![part(0, 3, 2.0)]);
+        assert!(gap.take_pieces(1, &[2, 4]).is_empty() && gap.parts.len() == 1);
+        let mut more = pending(vec![part(3, 1, 5.0), part(0, 3, 2.0)]);
+        more.add(Var::new(Tensor::full(1.0, &[2, 4], DType::F64).unwrap())).unwrap();
+        assert!(more.take_pieces(1, &[2, 4]).is_empty() && more.parts.len() == 2);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 use tensor::{
     Dims, Ops,
-    ops::{Cat, ChannelShuffle, Gather, Permute, ScatterAdd, Unslice},
+    ops::{Cat, ChannelShuffle, Deinterleave, Gather, Permute, ScatterAdd, Unslice},
 };
 
 use super::{Gradients, single, wanted};
@@ -36,13 +36,17 @@ pub(super) fn cast(cx: &Context<'_>) -> Gradients {
 }
 
 pub(super) fn cat(cat: &Cat, cx: &Context<'_>) -> Gradients {
-    let g = cx.grad(0)?;
+    along(cx, cat.axis, &cx.grad(0)?)
+}
+
+/// What each operand has of the gradient of all, one after the other.
+fn along(cx: &Context<'_>, axis: usize, g: &Var) -> Gradients {
     let mut start = 0;
     (0..cx.inputs())
         .map(|i| {
-            let len = cx.input_meta(i).dims[cat.axis];
+            let len = cx.input_meta(i).dims[axis];
             start += len;
-            wanted(cx, i, || g.narrow(cat.axis, start - len, len))
+            wanted(cx, i, || g.narrow(axis, start - len, len))
         })
         .collect()
 }
@@ -62,10 +66,17 @@ pub(super) fn channel_shuffle(shuffle: &ChannelShuffle, cx: &Context<'_>) -> Gra
 }
 
 pub(super) fn interleave(cx: &Context<'_>) -> Gradients {
-    Ok(cx.grad(0)?.deinterleave(cx.inputs())?.into_iter().map(Some).collect())
+    let whole = match cx.pieces() {
+        [] => Some(cx.grad(0)?),
+        _ => None,
+    };
+    let pieces: Vec<&Var> = cx.pieces().iter().chain(&whole).collect();
+    Ok(Var::apply(Deinterleave { parts: cx.inputs() }.into(), &pieces)?.into_iter().map(Some).collect())
 }
 
+/// The gradients of the operands lie one after the other in that of their concatenation.
 pub(super) fn deinterleave(cx: &Context<'_>) -> Gradients {
     let grads = (0..cx.grads().len()).map(|i| cx.grad(i)).collect::<crate::Result<Vec<_>>>()?;
-    single(Var::interleave(&grads.iter().collect::<Vec<_>>())?)
+    let whole = Var::interleave(&grads.iter().collect::<Vec<_>>())?;
+    along(cx, 1, &whole)
 }

@@ -231,9 +231,17 @@ pub fn interleave() {
 }
 
 pub fn deinterleave() {
-    let cases = (draw::dims(2..=4, 3), 1..4_usize, draw::seed()).prop_map(|(mut dims, parts, seed)| {
-        dims[1] *= parts;
-        Case::new(Deinterleave { parts }, vec![Values::new(seed).any(&dims)])
+    let dims = (draw::dims(2..=4, 3), 1..4_usize, 0..4_usize);
+    let cases = (dims, draw::seed()).prop_map(|((mut dims, parts, more), seed)| {
+        let mut draw = Values::new(seed);
+        let mut operand = |channels: usize| {
+            dims[1] = channels;
+            draw.any(&dims)
+        };
+        // Channels of all operands make up a multiple of the parts.
+        let rest = (parts * 4 - more) % parts;
+        let all = [parts + more, rest].into_iter().filter(|&channels| channels > 0);
+        Case::new(Deinterleave { parts }, all.map(&mut operand).collect())
     });
     check(cases.boxed());
 }

@@ -1,10 +1,10 @@
 //! Channels of several operands in turn, and their undoing, in one pass over memory: `kernels/copy.cu`.
 
-use tensor::ops::Deinterleave;
+use tensor::ops::{Cat, Deinterleave};
 use tensor::{Layout, Meta, Outputs, Tensor};
 
 use super::geometry::{empty_pixels, from_pixels, int, ints, pixels};
-use super::join::{AT_ONCE, Operands};
+use super::join::{AT_ONCE, Operands, cat};
 use super::{Run, address};
 use crate::error::Result;
 
@@ -65,9 +65,17 @@ pub(crate) fn interleave(run: &Run, ins: &[&Tensor], out: &Meta) -> Result<Tenso
 pub(crate) fn deinterleave(
     run: &Run,
     op: &Deinterleave,
-    x: &Tensor,
+    ins: &[&Tensor],
     outs: &[Meta],
 ) -> Result<Outputs<Tensor>> {
+    let x = &match ins {
+        [x] => (*x).clone(),
+        _ => {
+            let mut meta = ins[0].meta();
+            meta.dims[1] = ins.iter().map(|x| x.dims()[1]).sum();
+            cat(run, &Cat { axis: 1 }, ins, &meta)?
+        }
+    };
     let parts = outs.iter().map(|m| Ok((empty_pixels(run, &m.dims, m.dtype)?, 0)));
     let parts: Vec<(Tensor, usize)> = parts.collect::<Result<_>>()?;
     if !x.is_empty() {

@@ -75,7 +75,7 @@ pub(crate) fn run(run: &Run, op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<
         Op::Cat(op) => join::cat(run, op, ins, &outs[0]).map(one),
         Op::ChannelShuffle(op) => join::channel_shuffle(run, op, ins[0]).map(one),
         Op::Interleave(_) => interleave::interleave(run, ins, &outs[0]).map(one),
-        Op::Deinterleave(op) => interleave::deinterleave(run, op, ins[0], outs),
+        Op::Deinterleave(op) => interleave::deinterleave(run, op, ins, outs),
         Op::Gather(op) => gather::gather(run, op, ins[0], ins[1], &outs[0]).map(one),
         Op::ScatterAdd(op) => gather::scatter_add(run, op, ins[0], ins[1], &outs[0]).map(one),
         Op::Reduce(op) => reduce::reduce(run, op, ins[0], &outs[0]).map(one),

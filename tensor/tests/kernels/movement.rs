@@ -1,7 +1,7 @@
 //! Joining and regrouping.
 
 use proptest::prelude::*;
-use tensor::{DType, Format, Ops, Tensor};
+use tensor::{DType, Format, Ops, Tensor, ops::Deinterleave};
 
 use super::layouts::*;
 
@@ -50,12 +50,26 @@ fn check_shuffle(x: &Sample, groups: usize) {
     }
 }
 
+/// One part of `x`, whose channels come in pieces: some dense, some where they lie.
+fn pieced(x: &Tensor, parts: usize, part: usize) -> Vec<f64> {
+    let channels = x.dims()[1];
+    let cuts = [0, channels / 3, channels / 3 + channels / 4 * 2, channels];
+    let piece = |ends: &[usize]| {
+        let piece = x.narrow(1, ends[0], ends[1] - ends[0]).unwrap();
+        if ends[0] == 0 { piece.copy(Format::Contiguous).unwrap() } else { piece }
+    };
+    let pieces: Vec<Tensor> = cuts.windows(2).map(piece).collect();
+    let all = Tensor::apply(Deinterleave { parts }.into(), &pieces.iter().collect::<Vec<_>>()).unwrap();
+    all[part].to_f64_vec().unwrap()
+}
+
 fn check_interleave(x: &Sample, parts: usize) {
     let cut = x.tensor.deinterleave(parts).unwrap();
     let each = x.tensor.dims()[1] / parts;
     for (part, y) in cut.iter().enumerate() {
         let (dims, got) = (y.dims(), y.to_f64_vec().unwrap());
         assert_eq!(dims[1], each);
+        assert_eq!(pieced(&x.tensor, parts, part), got);
         for (mut i, &v) in indices(x.tensor.dims()).zip(&x.values) {
             if i[1] % parts == part {
                 i[1] /= parts;
