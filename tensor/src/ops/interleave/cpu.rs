@@ -56,13 +56,23 @@ vectorized! {
             let mut start = 0;
             for part in parts {
                 let pairs = part.pixel(pixel).as_chunks::<2>().0;
-                let (a, b) = (&mut a[start..][..pairs.len()], &mut b[start..][..pairs.len()]);
-                for (i, pair) in pairs.iter().enumerate() {
-                    [a[i], b[i]] = *pair;
-                }
+                take_apart(pairs, &mut a[start..][..pairs.len()], &mut b[start..][..pairs.len()]);
                 start += pairs.len();
             }
         }
+    }
+}
+
+/// The first and the second of each pair; in groups, so that the compiler shuffles vectors even where there are few of them.
+#[inline(always)]
+fn take_apart<T: Element>(pairs: &[[T; 2]], a: &mut [T], b: &mut [T]) {
+    let (groups, rest) = pairs.as_chunks::<16>();
+    let ((a, last_a), (b, last_b)) = (a.as_chunks_mut::<16>(), b.as_chunks_mut::<16>());
+    for ((pairs, a), b) in groups.iter().zip(a).zip(b) {
+        (*a, *b) = (std::array::from_fn(|i| pairs[i][0]), std::array::from_fn(|i| pairs[i][1]));
+    }
+    for ((pair, a), b) in rest.iter().zip(last_a).zip(last_b) {
+        [*a, *b] = *pair;
     }
 }
 
