@@ -136,6 +136,22 @@ fn an_offset_does_not_cancel() {
 }
 
 #[test]
+fn a_guess_of_the_mean_that_is_far_off_is_corrected() {
+    // Statistics are taken around what one row of 8 pixels in 16 suggests: those have values of their own here.
+    let mut x = Array::random(&[1, 16, 64, 64], 5);
+    for (i, v) in x.values.iter_mut().enumerate() {
+        let pixel = i % (64 * 64);
+        *v += if pixel % 128 < 8 { 100.0 } else { 0.0 };
+    }
+    let x = x.rounded(DType::F32);
+    let case = Case { x, ..Case::new(&[1, 16, 64, 64], 6, DType::F32) };
+    let stats = apply(BatchNormStats, &[&case.x.tensor(DType::F32, Place::ChannelsLast)]);
+    let (mean, var) = case.statistics();
+    assert_close(&stats[0], &mean, 1e-5);
+    assert_close(&stats[1], &var, 1e-5);
+}
+
+#[test]
 fn nan_is_seen() {
     let x = Tensor::from_vec(vec![1.0f32, f32::NAN, 3.0, 4.0], &[2, 2]).unwrap();
     let ones = Tensor::from_vec(vec![1.0f32; 2], &[2]).unwrap();

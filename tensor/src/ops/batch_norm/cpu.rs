@@ -186,8 +186,11 @@ fn vector<T: Real>(values: &[f64]) -> Tensor {
     })
 }
 
-/// Mean and biased variance of each channel of `[pixels, channels]`: two passes within a chunk (which stays
-/// in the cache), chunks merged by the formula of Chan, Golub and LeVeque.
+/// Rows of a chunk of which one is looked at to guess the mean.
+const SAMPLED: usize = 16;
+
+/// Mean and biased variance of each channel of `[pixels, channels]`: deviations from a guess of a chunk's mean, which some of its
+/// rows make and which is corrected afterwards; chunks merged by the formula of Chan, Golub and LeVeque.
 fn statistics<S: Stored>(x: &[S], channels: usize) -> (Vec<f64>, Vec<f64>) {
     let cut = Cut::new(channels);
     let chunks: Vec<_> = x
@@ -195,13 +198,18 @@ fn statistics<S: Stored>(x: &[S], channels: usize) -> (Vec<f64>, Vec<f64>) {
         .map(|x| {
             let count = (x.len() / cut.channels) as f64;
             let mut sum = vec![S::Real::ZERO; cut.row];
-            sum_rows(x, &mut sum);
+            let mut seen = 0;
+            for rows in x.chunks(SAMPLED * cut.row) {
+                let row = &rows[..rows.len().min(cut.row)];
+                sum_rows(row, &mut sum);
+                seen += row.len() / cut.channels;
+            }
             let first = cut.fold(&sum);
-            let near: Vec<S::Real> = cut.repeat(|c| first[c] / count);
+            let near: Vec<S::Real> = cut.repeat(|c| first[c] / seen as f64);
             sum.fill(S::Real::ZERO);
             let mut square = vec![S::Real::ZERO; cut.row];
             sum_square_rows(x, &near, &mut sum, &mut square);
-            // What the rounding of the mean left over is corrected here.
+            // What the guess left over is corrected here.
             let (rest, square) = (cut.fold(&sum), cut.fold(&square));
             let mean: Vec<f64> = (0..cut.channels).map(|c| near[c].wide() + rest[c] / count).collect();
             let m2: Vec<f64> = (0..cut.channels).map(|c| square[c] - rest[c] * rest[c] / count).collect();
