@@ -3,7 +3,8 @@
 //! The f32 driver's ideas (`../direct.rs`): images are read where they lie, tap by tap, edges through a small copy with
 //! zeros; work is cut by geometry alone. What differs is the inner loop ([`Inner`]), of which there are three, chosen when
 //! weights are packed ([`Engine`]): AMX tiles, AVX512-BF16, and f32 arithmetic on widened copies for every other processor.
-//! All of them leave f32 sums in scratch, from where one epilogue goes on.
+//! All of them leave f32 sums in scratch, from where one epilogue goes on. Convolutions whose weights are used once
+//! (`once.rs`) go by Winograd's tiles in f32 where those are faster (`winograd.rs`).
 
 #[cfg(any(target_arch = "x86_64", test))]
 mod amx;
