@@ -230,6 +230,7 @@ fn an_empty_batch_is_no_work() {
 fn results_do_not_depend_on_threads() {
     let shapes = [
         ConvGeometry::new(2, [23, 40], 24, 40, [3, 3]).with_padding([2, 2]).with_dilation([2, 2]),
+        ConvGeometry::new(2, [23, 40], 32, 48, [3, 3]).with_padding([2, 2]).with_dilation([2, 2]),
         ConvGeometry::new(2, [40, 60], 16, 32, [1, 1]),
         ConvGeometry::new(2, [40, 60], 3, 13, [3, 3]).with_stride([2, 2]).with_padding([1, 1]),
         ConvGeometry::new(2, [40, 60], 48, 48, [3, 3]).with_padding([1, 1]).with_groups(48),
@@ -299,12 +300,52 @@ fn check_winograd(g: &ConvGeometry, tail: usize, extras: Extras, unpooled: bool)
     }
 }
 
+/// The weight gradient by tiles of every form against the plain sum in f64, on channels of wider images.
+fn check_winograd_gradient(g: &ConvGeometry) {
+    let (x, gy) = (noise::<f32>(g.input_len() * 2, 1), noise::<f32>(g.output_len() * 2, 2));
+    let (x, gy) = (half_of(&x, g.c_in), half_of(&gy, g.c_out));
+    let mut wanted = vec![0.0; g.weight_len()];
+    let mut sizes = wanted.clone();
+    for_each_product(g, |out, input, weight| {
+        let value =
+            |source: &Source<'_, f32>, at: usize| f64::from(source.pixel(at / source.len)[at % source.len]);
+        let product = value(&gy, out) * value(&x, input);
+        wanted[weight] += product;
+        sizes[weight] += product * product;
+    });
+    // Terms have either sign: their sum is about as large as the root of the sum of their squares.
+    let size = sizes.into_iter().fold(0.0, f64::max).sqrt();
+    for isa in Isa::available() {
+        for sides in (2..5).flat_map(|m| (2..5).map(move |n| [m, n])) {
+            let mut found = vec![f32::NAN; wanted.len()];
+            with_isa(isa, || winograd::weight_gradient(g, winograd::Form { sides }, x, gy, &mut found));
+            for (i, (f, w)) in found.iter().zip(&wanted).enumerate() {
+                let near = (f64::from(*f) - w).abs() <= 3e-5 * size;
+                assert!(near, "{isa} {sides:?} {g:?}: element {i} is {f}, should be {w}, of {size}");
+            }
+        }
+    }
+}
+
+/// Channels in the middle of pixels twice as wide.
+fn half_of(data: &[f32], channels: usize) -> Source<'_, f32> {
+    Source { data, pitch: 2 * channels, start: channels / 2, len: channels }
+}
+
 /// As [`small_ones_match_plain_loops`].
 #[test]
 fn small_tiles_match_the_direct_sum() {
     let g = ConvGeometry::new(1, [5, 7], 16, 16, [3, 3]).with_dilation([2, 2]);
     let g = ConvGeometry { padding: [2, 2], out_h: 5, out_w: 7, ..g };
     check_winograd(&g, 3, (true, true, true, true), false);
+    check_winograd_gradient(&g);
+}
+
+/// A size at which parts have several strips, and strips several rows.
+#[test]
+fn gradients_by_tiles_match_the_plain_sum() {
+    let g = ConvGeometry::new(2, [45, 60], 16, 16, [3, 3]).with_padding([2, 2]).with_dilation([2, 2]);
+    check_winograd_gradient(&g);
 }
 
 proptest! {
@@ -321,7 +362,11 @@ proptest! {
         // Unpooling wants even sizes.
         let (h, w) = if unpooled { (h.next_multiple_of(2), w.next_multiple_of(2)) } else { (h, w) };
         let g = ConvGeometry::new(batch, [h, w], 16 * c, 16 * k, [3, 3]).with_dilation([d, d]);
-        check_winograd(&ConvGeometry { padding: [d, d], out_h: h, out_w: w, ..g }, tail, extras, unpooled);
+        let g = ConvGeometry { padding: [d, d], out_h: h, out_w: w, ..g };
+        check_winograd(&g, tail, extras, unpooled);
+        if h * w < 200 {
+            check_winograd_gradient(&g);
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use super::stage::Target;
 use super::{Shared, Source};
 use crate::cpu::simd::buffer::with_scratch;
 use crate::cpu::simd::table::{BySides, InputFn, Kernels, Winograd};
-use crate::cpu::simd::{InputTile, MAX_PLANES, OutputTile, Scalar, Tap, Tile};
+use crate::cpu::simd::{InputTile, MAX_PLANES, OutputTile, Scalar, Tap, Tile, prefetch_all};
 use rayon::prelude::*;
 
 /// Tiles of a strip: transformed inputs, sums and weights stay in the second-level cache.
@@ -51,10 +51,23 @@ impl Grid {
         zeros: &[X],
         v: &mut [T],
     ) {
+        let step = columns.len() * source.len;
+        self.inputs_among(transforms, source, (image, row), columns, zeros, (v, step));
+    }
+
+    /// [`Self::inputs`] as some of the tiles of a strip whose planes are `step` numbers apart.
+    pub fn inputs_among<X, T: Scalar>(
+        &self,
+        transforms: &BySides<InputFn<X, T>>,
+        source: &Source<'_, X>,
+        (image, row): (usize, usize),
+        columns: &[usize],
+        zeros: &[X],
+        (v, step): (&mut [T], usize),
+    ) {
         let ([h, w], c) = (self.size, source.len);
         let [down, across] = self.form.reach();
-        let step = columns.len() * c;
-        assert!(v.len() >= down * across * step && zeros.len() >= c);
+        assert!(v.len() >= (down * across - 1) * step + columns.len() * c && zeros.len() >= c);
         let lines: [Option<&[X]>; 6] = std::array::from_fn(|i| {
             let line = w * source.pitch;
             self.around(row, i, h).map(|y| &source.data[(image * h + y) * line..][..line])
@@ -111,12 +124,25 @@ pub(crate) struct PartJob<'a, T> {
 impl<T: Scalar> PartJob<'_, T> {
     /// `M`: one matrix product for each value of a tile.
     pub fn products(&self, kernels: &Kernels<T>, tiles: usize, v: &[T], m: &mut [T]) {
+        self.products_between(kernels, tiles, v, m, |_| ());
+    }
+
+    /// [`Self::products`], before each of which `before` is called with its number.
+    fn products_between(
+        &self,
+        kernels: &Kernels<T>,
+        tiles: usize,
+        v: &[T],
+        m: &mut [T],
+        mut before: impl FnMut(usize),
+    ) {
         let layout = self.layout;
         let (c, k) = (layout.depth, layout.channels);
         let planes = self.part.form.planes();
         let (from, to) = (tiles * c, tiles * k);
         assert!(v.len() >= planes * from && m.len() >= planes * to);
         for p in 0..planes {
+            before(p);
             for block in &layout.blocks {
                 for part in kernels.tile[block.nv - 1].split(tiles) {
                     let tap = Tap { x: v[p * from..].as_ptr(), w: p * c, len: c, step: c as isize };
@@ -197,11 +223,26 @@ impl<T: Scalar> WinogradJob<'_, T> {
                 let of = |s: usize| columns.len() * s / strips;
                 let columns = &columns[of(strip)..of(strip + 1)];
                 grid.inputs(&self.transforms.input, &self.source, place, columns, zeros, v);
-                job.products(self.kernels, columns.len(), v, m);
-                self.outputs(form, columns, m, pixels);
-                self.store(form, y, place, columns, pixels, added);
+                if self.stores_at_once() {
+                    let to = self.places(y, place, columns, pixels);
+                    let some = |p: usize| columns.len() * p / form.planes();
+                    job.products_between(self.kernels, columns.len(), v, m, |p| {
+                        (some(p)..some(p + 1)).for_each(|t| self.prefetch(form, &to, t));
+                    });
+                    // SAFETY: a pixel of the result has all channels, and no other task writes it.
+                    unsafe { self.transform_back(form, columns.len(), m, to) }
+                } else {
+                    job.products(self.kernels, columns.len(), v, m);
+                    self.outputs(form, columns, m, pixels);
+                    self.store(form, y, place, columns, pixels, added);
+                }
             }
         });
+    }
+
+    /// Whether results are final as they leave the transform.
+    fn stores_at_once(&self) -> bool {
+        matches!(self.after, After::Store) && self.epilogue.residual.is_none()
     }
 
     /// Channels of the convolution's own result.
@@ -226,21 +267,64 @@ impl<T: Scalar> WinogradJob<'_, T> {
     /// `Y` of a strip of tiles: rows of pixels `dilation` apart, so many for each tile as it has columns of results.
     fn outputs(&self, form: Form, columns: &[usize], m: &[T], pixels: &mut [T]) {
         let (tiles, k, [rows, side]) = (columns.len(), self.channels(), form.sides);
-        assert!(m.len() >= form.planes() * tiles * k && pixels.len() >= rows * side * tiles * k);
+        assert!(pixels.len() >= rows * side * tiles * k);
+        let pixels = pixels.as_mut_ptr();
+        // SAFETY: pixel (i, j) of tile t is inside the slice, whose length was checked.
+        let place = |t, i, j| unsafe { pixels.add(((i * tiles + t) * side + j) * k) };
+        // SAFETY: each of those pixels has `k` channels.
+        unsafe { self.transform_back(form, tiles, m, place) }
+    }
+
+    /// Where result (i, j) of tile t of a row belongs in the image; what hangs over the edge is left in `outside`.
+    fn places(
+        &self,
+        y: Shared<T>,
+        (image, row): (usize, usize),
+        columns: &[usize],
+        outside: &mut [T],
+    ) -> impl Fn(usize, usize, usize) -> *mut T {
+        let (d, [h, w], k) = (self.dilation, self.size, self.channels());
+        let outside = outside[..k].as_mut_ptr();
+        move |t, i, j| {
+            let (row, column) = (row + i * d, columns[t] + j * d);
+            if row < h && column < w {
+                // SAFETY: the pixel is inside the result, whose size `run` checked.
+                unsafe { y.0.add(((image * h + row) * w + column) * k) }
+            } else {
+                outside
+            }
+        }
+    }
+
+    /// Asks for the memory of a tile's results, of which no cache holds anything in a training step.
+    fn prefetch(&self, form: Form, place: &impl Fn(usize, usize, usize) -> *mut T, t: usize) {
+        let ([rows, side], k) = (form.sides, self.channels());
+        (0..rows * side).for_each(|at| prefetch_all(place(t, at / side, at % side).cast_const(), k));
+    }
+
+    /// `Aᵀ M A` of so many tiles: result (i, j) of tile t goes to `place(t, i, j)`.
+    ///
+    /// # Safety
+    /// There is room for the channels of a pixel at each place.
+    unsafe fn transform_back(
+        &self,
+        form: Form,
+        tiles: usize,
+        m: &[T],
+        place: impl Fn(usize, usize, usize) -> *mut T,
+    ) {
+        let (k, [rows, side]) = (self.channels(), form.sides);
+        assert!(m.len() >= form.planes() * tiles * k);
         // What is added comes last, with the clamp after it, where the pixels are stored.
         let epilogue = &self.epilogue;
         let bias = epilogue.bias.map_or(std::ptr::null(), |bias| bias.as_ptr());
-        let pixels = pixels.as_mut_ptr();
         for t in 0..tiles {
-            let y = std::array::from_fn(|at| {
-                let (i, j) = (at / side % rows, at % side);
-                // SAFETY: pixel (i, j) of tile t is inside the slice, whose length was checked.
-                unsafe { pixels.add(((i * tiles + t) * side + j) * k) }
-            });
+            // Places beyond the form's results are not written.
+            let y = std::array::from_fn(|at| place(t, at / side % rows, at % side));
             let (m, m_step) = (m[t * k..].as_ptr(), tiles * k);
             let tile = OutputTile { m, m_step, channels: k, bias, relu: epilogue.relu, y };
-            // SAFETY: the sums are inside `m`, whose length was checked, the pixels have `k` channels each; the instruction
-            // set is available.
+            // SAFETY: the sums are inside `m`, whose length was checked, the places have room; the instruction set is
+            // available.
             unsafe { form.of(&self.transforms.output)(&tile) }
         }
     }
