@@ -451,3 +451,31 @@ fn placements_keep_the_value() {
     let strided = Placement::Strided.place(&x).unwrap();
     assert_eq!(strided.layout().strides(), [2, 2, 4, 12]);
 }
+
+/// Channels of two halves in turn, split again: the gradients of the pieces are never put together, unless somebody asks for
+/// that of the whole.
+#[test]
+fn an_interleaving_takes_the_gradients_of_a_split_in_pieces() {
+    let values = |from: usize| Tensor::arange(24, DType::F64).unwrap().add_scalar(from as f64).unwrap();
+    let tape = Tape::new();
+    let halves = [0, 24].map(|from| tape.leaf(values(from).reshape(&[2, 4, 3, 1]).unwrap()));
+    let whole = Var::interleave(&[&halves[0], &halves[1]]).unwrap();
+    let parts = whole.split(&[2, 6], 1).unwrap();
+    let loss = parts[0].square().unwrap().sum_all().unwrap().add(&parts[1].sum_all().unwrap()).unwrap();
+    let one = [Var::new(Tensor::scalar(1.0f64))];
+    let asked = gradients(&[&loss], &one, &[&whole, &halves[1]], false).unwrap();
+    let wanted = asked[1].as_ref().unwrap().tensor().to_f64_vec().unwrap();
+    let undone = asked[0].as_ref().unwrap().deinterleave(2).unwrap();
+    assert_eq!(undone[1].tensor().to_f64_vec().unwrap(), wanted);
+
+    let (grads, samples) = tensor::profile::profile(|| loss.backward().unwrap());
+    let names: Vec<_> = samples.iter().map(|sample| sample.op).collect();
+    assert!(
+        names.contains(&"deinterleave") && !names.contains(&"cat") && !names.contains(&"unslice"),
+        "{names:?}"
+    );
+    assert_eq!(grad(&grads, &halves[1]), wanted);
+    // Of the pixels' four channels in the second half, the first was squared.
+    let expected = (24..48).map(|v| if v / 3 % 4 == 0 { 2.0 * v as f64 } else { 1.0 });
+    assert_eq!(wanted, expected.collect::<Vec<_>>());
+}
