@@ -3,6 +3,7 @@
 
 mod bytes;
 mod pointwise;
+mod random;
 
 use proptest::prelude::*;
 
@@ -105,21 +106,22 @@ fn check_half(fused: &Graph, inputs: &[&Tensor]) {
     }
 }
 
+/// Numbers for the inputs of a graph.
+fn inputs(graph: &Graph) -> Vec<Tensor> {
+    let draw = |(&id, i): (&ValueId, u64)| {
+        let Meta { dims, dtype } = graph.meta(id);
+        let (distribution, dtype_drawn) = match dtype {
+            DType::U8 => (Distribution::Uniform { low: 0.0, high: 256.0 }, DType::F32),
+            _ => (Distribution::Normal { mean: 0.0, std: 1.0 }, *dtype),
+        };
+        Tensor::random(distribution, dims, dtype_drawn, Key::new(3, i)).unwrap().cast(*dtype).unwrap()
+    };
+    graph.inputs.iter().zip(100..).map(draw).collect()
+}
+
 /// Compares a graph as it is, optimised, and planned.
 fn check(graph: &Graph) {
-    let inputs: Vec<Tensor> = graph
-        .inputs
-        .iter()
-        .zip(100..)
-        .map(|(&id, i)| {
-            let Meta { dims, dtype } = graph.meta(id);
-            let (distribution, dtype_drawn) = match dtype {
-                DType::U8 => (Distribution::Uniform { low: 0.0, high: 256.0 }, DType::F32),
-                _ => (Distribution::Normal { mean: 0.0, std: 1.0 }, *dtype),
-            };
-            Tensor::random(distribution, dims, dtype_drawn, Key::new(3, i)).unwrap().cast(*dtype).unwrap()
-        })
-        .collect();
+    let inputs = inputs(graph);
     let inputs: Vec<&Tensor> = inputs.iter().collect();
     let wanted = interpret(graph, &inputs).unwrap();
     let fused = optimized(graph);
@@ -306,6 +308,21 @@ fn outputs_may_be_inputs_constants_or_twice_the_same() {
 }
 
 #[test]
+fn constants_are_maps_too() {
+    let mut b = Builder::new();
+    let x = b.image([1, 4, 6, 8]);
+    let noise = b.random(&[1, 4, 6, 8]);
+    let y = b.same(x, 4, 3);
+    let sum = b.push(Binary::Add, &[y, noise]);
+    let joined = b.push(Cat { axis: 1 }, &[noise, x]);
+    let y = b.same(joined, 3, 1);
+    let part = b.random(&[1, 2, 6, 8]);
+    let joined = b.push(Cat { axis: 1 }, &[part, x]);
+    let pooled = b.push(MaxPool2d { window: Window::square(2) }, &[joined]);
+    check(&b.finish(&[sum, y, pooled, joined]));
+}
+
+#[test]
 fn wrong_inputs_are_refused() {
     let mut b = Builder::new();
     let x = b.image([1, 3, 4, 4]);
@@ -315,74 +332,4 @@ fn wrong_inputs_are_refused() {
     let small = Tensor::zeros(&[1, 3, 4, 2], DType::F32).unwrap();
     let error = plan.run(&[&small]).unwrap_err().to_string();
     assert!(error.contains("f32[1, 3, 4, 4]") && error.contains("f32[1, 3, 4, 2]"), "{error}");
-}
-
-/// One step of a random graph: what to do, and with which of the values so far.
-type Draw = (u8, prop::sample::Index, prop::sample::Index, usize);
-
-/// A graph of these draws; every value that nobody uses is an output.
-fn random_graph(draws: &[Draw]) -> Graph {
-    let mut b = Builder::new();
-    let mut values = vec![b.image([1, 4, 8, 8])];
-    for (what, first, second, n) in draws {
-        let x = *first.get(&values);
-        let [_, c, h, w] = b.graph.meta(x).dims[..] else { continue };
-        let y = match what % 14 {
-            0 | 1 => b.same(x, n % 9 + 1, 1),
-            2 | 3 => b.same(x, n % 9 + 1, 3),
-            4 => b.norm(x, n % 2 == 0),
-            5 => b.push(Unary::Relu, &[x]),
-            6 if c % 2 == 0 => b.push(ChannelShuffle { groups: 2 }, &[x]),
-            7 if c > 1 => b.slice(x, n % c, 1 + n % (c - n % c)),
-            8 | 9 => {
-                // Joined or added to another value that fits.
-                let fits = |&&y: &&ValueId| b.graph.meta(y).dims[2..] == [h, w];
-                let others: Vec<ValueId> = values.iter().filter(fits).copied().collect();
-                let other = *second.get(&others);
-                if what % 14 == 8 && c + b.channels(other) <= 24 {
-                    b.push(Cat { axis: 1 }, &[x, other])
-                } else if b.channels(other) == c && c <= 8 && n % 3 == 0 {
-                    b.push(Interleave, &[x, other])
-                } else if b.channels(other) == c {
-                    b.push(Binary::Add, &[x, other])
-                } else {
-                    continue;
-                }
-            }
-            10 if h > 2 => {
-                let window = Window::square(2);
-                let pooled = b.graph.push(MaxPool2d { window }.into(), &[x], "").unwrap();
-                if n % 2 == 0 {
-                    let y = b.same(pooled[0], c, 1);
-                    b.push(MaxUnpool2d { window, size: [h, w] }, &[y, pooled[1]])
-                } else {
-                    pooled[0]
-                }
-            }
-            11 if c % 2 == 0 => {
-                b.conv(x, c, 3, Conv2d { padding: [1, 1], groups: 1 + n % 2, ..Conv2d::default() })
-            }
-            12 => {
-                let dims = [[1, c, 1, 1], [1, c, h, w], [1, 1, 1, 1]][n % 3];
-                let other = if n % 2 == 0 { b.random(&dims) } else { x };
-                let op = [Binary::Sub, Binary::Prelu, Binary::Mul, Binary::Maximum][n % 4];
-                b.push(op, &if n % 5 == 0 { [other, x] } else { [x, other] })
-            }
-            13 => b.push([Unary::Tanh, Unary::Neg, Unary::Clamp(-1.0, 2.0)][n % 3], &[x]),
-            _ => b.push(Unary::Sigmoid, &[x]),
-        };
-        values.push(y);
-    }
-    let uses = b.graph.uses();
-    let outputs: Vec<ValueId> = values[1..].iter().copied().filter(|id| !uses.contains_key(id)).collect();
-    b.finish(&outputs)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
-    #[test]
-    fn random_graphs_keep_their_results(draws: Vec<Draw>) {
-        check(&random_graph(&draws));
-    }
 }

@@ -6,7 +6,7 @@ use super::memory::Layout;
 use crate::{
     Element, Error, Format, Result, Tensor,
     cpu::{CpuBuffer, output},
-    graph::{Graph, ValueId},
+    graph::{Graph, Residual, Run, Step, ValueId},
 };
 
 /// The start of a value and its elements' type is that of its meta; rank 4 is channels-last, all else row-major.
@@ -23,17 +23,18 @@ pub(super) struct Memory<'a> {
 }
 
 impl<'a> Memory<'a> {
-    /// `arena` has the bytes that `layout` asks for; `inputs` are channels-last; `made` is room for the outputs that steps
+    /// `arena` has the bytes that `layout` asks for; `inputs` are channels-last; `known` is what [`known_maps`] found; `made` is room for the outputs that steps
     /// make.
     pub fn new(
         graph: &'a Graph,
         layout: &Layout,
         arena: &'a mut CpuBuffer,
         inputs: &'a [Tensor],
+        known: &'a HashMap<ValueId, Tensor>,
         made: impl Iterator<Item = (ValueId, &'a mut CpuBuffer)>,
     ) -> Result<Self> {
         let mut places = HashMap::new();
-        for (&id, input) in graph.inputs.iter().zip(inputs) {
+        for (&id, input) in graph.inputs.iter().zip(inputs).chain(known) {
             let bytes = graph.meta(id).bytes();
             let start = bytes_of(input)?.as_ptr().cast_mut();
             places.insert(id, Place { start, bytes });
@@ -113,6 +114,34 @@ impl<'a> Memory<'a> {
             Ok(())
         })
     }
+}
+
+/// The constants that steps read pixel by pixel, channels-last: summands, and parts of concatenations. Weights are packed.
+pub(super) fn known_maps(graph: &Graph) -> Result<HashMap<ValueId, Tensor>> {
+    let runs = |runs: &[Run]| runs.iter().map(|run| run.value).collect::<Vec<_>>();
+    let mut maps = HashMap::new();
+    for node in &graph.nodes {
+        let read = match &node.step {
+            Step::Conv(conv) => {
+                let mut read = runs(&conv.sources);
+                match conv.residual {
+                    Some(Residual::Value(value)) => read.push(value),
+                    Some(Residual::Unpooled { pooled, index }) => read.extend([pooled, index]),
+                    None => {}
+                }
+                read
+            }
+            Step::Pool(pool) => runs(&pool.sources),
+            Step::Collect(sources) => runs(sources),
+            _ => continue,
+        };
+        for id in read {
+            if let Some(constant) = graph.constant_of(id) {
+                maps.insert(id, constant.to_format(Format::ChannelsLast)?);
+            }
+        }
+    }
+    Ok(maps)
 }
 
 /// The bytes of a dense tensor.

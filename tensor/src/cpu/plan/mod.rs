@@ -21,7 +21,7 @@ use crate::{
     DType, Error, Format, Layout, Plan, PlanMemory, Result, Tensor,
     graph::{Graph, LookupStep, Node, PoolStep, Run, Step, ValueId, interpret_step},
 };
-use arena::Memory;
+use arena::{Memory, known_maps};
 use bytes::PreparedTable;
 pub(super) use bytes::look_up;
 use chain::PreparedChain;
@@ -34,6 +34,8 @@ pub(super) struct CpuPlan {
     steps: Vec<Prepared>,
     /// The outputs that steps make, each once: they get memory of their own. Others are inputs or constants.
     made: Vec<ValueId>,
+    /// Constants that are read as maps.
+    known: HashMap<ValueId, Tensor>,
     layout: memory::Layout,
     arena: Mutex<CpuBuffer>,
 }
@@ -98,7 +100,7 @@ impl CpuPlan {
         let results = graph.nodes.iter().flat_map(|node| &node.outs).copied();
         let made = results.filter(|id| graph.outputs.contains(id)).collect();
         let arena = Mutex::new(CpuBuffer::new(layout.bytes));
-        Ok(Self { graph: graph.clone(), steps, made, layout, arena })
+        Ok(Self { graph: graph.clone(), steps, made, known: known_maps(graph)?, layout, arena })
     }
 
     fn step(&self, node: &Node, prepared: &Prepared, memory: &Memory<'_>) -> Result<()> {
@@ -145,7 +147,7 @@ impl Plan for CpuPlan {
         // A run that failed half-way leaves values that the next one writes anew.
         let mut arena = self.arena.lock().unwrap_or_else(PoisonError::into_inner);
         let made_here = self.made.iter().copied().zip(&mut made);
-        let memory = Memory::new(&self.graph, &self.layout, &mut arena, &inputs, made_here)?;
+        let memory = Memory::new(&self.graph, &self.layout, &mut arena, &inputs, &self.known, made_here)?;
         for (i, (node, prepared)) in self.graph.nodes.iter().zip(&self.steps).enumerate() {
             let start = Instant::now();
             self.step(node, prepared, &memory)?;
