@@ -11,7 +11,7 @@ use crate::Element;
 /// A type that tensors hold, and the one in which kernels compute with it.
 pub(crate) trait Stored: Element {
     /// The type of arithmetic.
-    type Real: Real;
+    type Real: Real + Stored<Real = Self::Real>;
     /// The value to compute with; exact.
     fn load(self) -> Self::Real;
     /// A result, rounded to the nearest number.

@@ -293,19 +293,15 @@ impl<T: Scalar> Job<'_, T> {
                     let channel = if self.depthwise { channel + block.start } else { channel };
                     let w = &self.packed[layout.block_start(group, block)..];
                     let mut tile = Tile {
-                        taps,
-                        shift: 0,
                         channel: channel as isize,
                         w: w.as_ptr(),
-                        y: std::ptr::null_mut(),
                         y_step: target.step as isize,
                         last: block.last,
                         bias: self.epilogue.bias.map_or(std::ptr::null(), |b| b[out..].as_ptr()),
-                        residual: std::ptr::null(),
                         residual_step: added.map_or(0, |a| a.step as isize),
                         relu: self.epilogue.relu,
                         relu_last: self.epilogue.relu_last,
-                        accumulate: false,
+                        ..Tile::bare(taps)
                     };
                     for part in tiles {
                         if ahead {

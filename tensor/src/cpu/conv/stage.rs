@@ -43,9 +43,7 @@ impl<T: Scalar> Pointwise<'_, T> {
                 // SAFETY: as in `tiles`; the input is the strip, whose length was checked.
                 unsafe {
                     let tile = Tile {
-                        taps: &taps,
                         shift: (part.start - from) as isize,
-                        channel: 0,
                         w: self.packed[layout.block_start(0, block)..].as_ptr(),
                         y: target.pixel(part.start).add(block.start),
                         y_step: target.step as isize,
@@ -56,7 +54,7 @@ impl<T: Scalar> Pointwise<'_, T> {
                         residual_step: added.map_or(0, |a| a.step as isize),
                         relu: self.epilogue.relu,
                         relu_last: self.epilogue.relu_last,
-                        accumulate: false,
+                        ..Tile::bare(&taps)
                     };
                     (part.run)(&tile);
                 }

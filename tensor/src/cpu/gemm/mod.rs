@@ -149,22 +149,17 @@ impl<T: Scalar> Product<'_, T> {
                     let width = block.nv * self.kernels.lanes;
                     let w = &self.packed[block.start * self.k + inner * width..];
                     let heights = &self.kernels.tile[block.nv - 1];
+                    let taps = [Tap { x, w: 0, len: depth, step: step as isize }];
                     for part in heights.split(rows) {
                         let tile = Tile {
-                            taps: &[Tap { x, w: 0, len: depth, step: step as isize }],
                             shift: part.start as isize,
-                            channel: 0,
                             w: w.as_ptr(),
                             // SAFETY: row and column are inside the result, whose size `gemm` checked.
                             y: unsafe { c.0.add((first + part.start) * self.n + block.start) },
                             y_step: self.n as isize,
                             last: block.last,
-                            bias: std::ptr::null(),
-                            residual: std::ptr::null(),
-                            residual_step: 0,
-                            relu: false,
-                            relu_last: false,
                             accumulate: inner > 0,
+                            ..Tile::bare(&taps)
                         };
                         // SAFETY: rows and depth are inside A (checked) or its copy, the panel inside the packed B;
                         // tiles of different tasks are disjoint; the table's instruction set is available.

@@ -53,6 +53,27 @@ pub(crate) struct Tile<'a, T> {
     pub accumulate: bool,
 }
 
+impl<'a, T> Tile<'a, T> {
+    /// The sum over these taps and nothing else; the weights and the place of the result are for the caller to set.
+    pub fn bare(taps: &'a [Tap<T>]) -> Self {
+        Self {
+            taps,
+            shift: 0,
+            channel: 0,
+            w: std::ptr::null(),
+            y: std::ptr::null_mut(),
+            y_step: 0,
+            last: 0,
+            bias: std::ptr::null(),
+            residual: std::ptr::null(),
+            residual_step: 0,
+            relu: false,
+            relu_last: false,
+            accumulate: false,
+        }
+    }
+}
+
 /// Arguments of [`outer`], `sum[j][k] += Σ_i x[i·x_step + j] · g[i·g_step + k]`, and of [`depthwise_gradient`],
 /// `sum[c] += Σ_i x[i·x_step + c] · g[i·g_step + c]`. Whole vectors are read and added up: lanes past a block's last channel
 /// hold its neighbours' values in memory, and their sums are never looked at.

@@ -72,7 +72,7 @@ fn random_graph(draws: &[Draw]) -> Graph {
 }
 
 /// Whether results hardly move when the inputs do, so that rounding cannot tell: graphs with a near-tie under a maximum, or
-/// with normalisations by tiny variances one behind the other, have no one result to compare with.
+/// with normalisations by tiny variances one behind the other, have no one result to compare each number with.
 fn is_steady(graph: &Graph) -> bool {
     let inputs = inputs(graph);
     let results = |inputs: &[Tensor]| -> Vec<Vec<f64>> {
@@ -101,7 +101,6 @@ proptest! {
     #[test]
     fn random_graphs_keep_their_results(draws: Vec<Draw>) {
         let graph = random_graph(&draws);
-        prop_assume!(is_steady(&graph));
-        check(&graph);
+        check_to(if is_steady(&graph) { Nearness::Each } else { Nearness::Most }, &graph);
     }
 }

@@ -189,6 +189,9 @@ fn vector<T: Real>(values: &[f64]) -> Tensor {
 /// Rows of a chunk of which one is looked at to guess the mean.
 const SAMPLED: usize = 16;
 
+/// Rows that are summed on their own: sums of sums round off less than one long sum.
+const BLOCK: usize = 16;
+
 /// Mean and biased variance of each channel of `[pixels, channels]`: deviations from a guess of a chunk's mean, which some of its
 /// rows make and which is corrected afterwards; chunks merged by the formula of Chan, Golub and LeVeque.
 fn statistics<S: Stored>(x: &[S], channels: usize) -> (Vec<f64>, Vec<f64>) {
@@ -206,11 +209,17 @@ fn statistics<S: Stored>(x: &[S], channels: usize) -> (Vec<f64>, Vec<f64>) {
             }
             let first = cut.fold(&sum);
             let near: Vec<S::Real> = cut.repeat(|c| first[c] / seen as f64);
-            sum.fill(S::Real::ZERO);
-            let mut square = vec![S::Real::ZERO; cut.row];
-            sum_square_rows(x, &near, &mut sum, &mut square);
+            let mut sums = [(); 4].map(|()| vec![S::Real::ZERO; cut.row]);
+            let [rest, square, some_rest, some_square] = &mut sums;
+            for rows in x.chunks(BLOCK * cut.row) {
+                some_rest.fill(S::Real::ZERO);
+                some_square.fill(S::Real::ZERO);
+                sum_square_rows(rows, &near, some_rest, some_square);
+                sum_rows(some_rest, rest);
+                sum_rows(some_square, square);
+            }
             // What the guess left over is corrected here.
-            let (rest, square) = (cut.fold(&sum), cut.fold(&square));
+            let (rest, square) = (cut.fold(rest), cut.fold(square));
             let mean: Vec<f64> = (0..cut.channels).map(|c| near[c].wide() + rest[c] / count).collect();
             let m2: Vec<f64> = (0..cut.channels).map(|c| square[c] - rest[c] * rest[c] / count).collect();
             (count, mean, m2)

@@ -59,19 +59,12 @@ impl Inner for Widened {
 
     unsafe fn tile(&self, (): &mut (), run: TileFn<f32>, tile: &Tile<'_, f32>) {
         let arguments = simd::Tile {
-            taps: tile.taps,
             shift: tile.shift,
-            channel: 0,
             w: tile.w,
             y: tile.sums,
             y_step: tile.pitch as isize,
             last: self.0.lanes,
-            bias: std::ptr::null(),
-            residual: std::ptr::null(),
-            residual_step: 0,
-            relu: false,
-            relu_last: false,
-            accumulate: false,
+            ..simd::Tile::bare(tile.taps)
         };
         // SAFETY: as promised by the caller; sums have room for whole vectors.
         unsafe { run(&arguments) }

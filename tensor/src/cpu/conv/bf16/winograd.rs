@@ -82,7 +82,8 @@ impl Job<'_> {
             for strip in 0..strips {
                 let of = |s: usize| columns.len() * s / strips;
                 let columns = &columns[of(strip)..of(strip + 1)];
-                self.grid.inputs(&self.transforms.input_bf16, &self.source, place, columns, zeros, v);
+                let inputs = &self.transforms.input_bf16;
+                self.grid.inputs(inputs, &self.source, place, columns, zeros, (v, columns.len() * c));
                 self.job.products(self.kernels, columns.len(), v, m);
                 self.outputs(y, place, columns, m, pixels);
             }

@@ -78,7 +78,7 @@ impl<X: Mapped<T>, T: Scalar> Sum<'_, X, T> {
             while done < tiles {
                 let (place, columns) = self.row(strip.start + done..strip.end);
                 let (v, d) = ((&mut v[done * c..], v_step), (&mut d[done * k..], d_step));
-                self.grid.inputs_among(X::inputs(self.transforms), &self.x, place, columns, self.zeros, v);
+                self.grid.inputs(X::inputs(self.transforms), &self.x, place, columns, self.zeros, v);
                 self.gradients(place, columns, d);
                 done += columns.len();
             }

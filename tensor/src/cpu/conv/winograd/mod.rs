@@ -41,22 +41,9 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    /// `V` of a strip of tiles that start at this image and row, and at these columns: planes of `[tiles, channels]`.
+    /// `V` of tiles that start at this image and row, and at these columns: planes of `[tiles, channels]`, `step` numbers apart, of
+    /// whose tiles these may be some.
     pub fn inputs<X, T: Scalar>(
-        &self,
-        transforms: &BySides<InputFn<X, T>>,
-        source: &Source<'_, X>,
-        (image, row): (usize, usize),
-        columns: &[usize],
-        zeros: &[X],
-        v: &mut [T],
-    ) {
-        let step = columns.len() * source.len;
-        self.inputs_among(transforms, source, (image, row), columns, zeros, (v, step));
-    }
-
-    /// [`Self::inputs`] as some of the tiles of a strip whose planes are `step` numbers apart.
-    pub fn inputs_among<X, T: Scalar>(
         &self,
         transforms: &BySides<InputFn<X, T>>,
         source: &Source<'_, X>,
@@ -145,22 +132,15 @@ impl<T: Scalar> PartJob<'_, T> {
             before(p);
             for block in &layout.blocks {
                 for part in kernels.tile[block.nv - 1].split(tiles) {
-                    let tap = Tap { x: v[p * from..].as_ptr(), w: p * c, len: c, step: c as isize };
+                    let taps = [Tap { x: v[p * from..].as_ptr(), w: p * c, len: c, step: c as isize }];
                     let to = &mut m[p * to + part.start * k + block.start..];
                     let tile = Tile {
-                        taps: &[tap],
                         shift: part.start as isize,
-                        channel: 0,
                         w: self.packed[layout.block_start(0, block)..].as_ptr(),
                         y: to.as_mut_ptr(),
                         y_step: k as isize,
                         last: block.last,
-                        bias: std::ptr::null(),
-                        residual: std::ptr::null(),
-                        residual_step: 0,
-                        relu: false,
-                        relu_last: false,
-                        accumulate: false,
+                        ..Tile::bare(&taps)
                     };
                     // SAFETY: tiles and channels are inside `v` and `m`, whose lengths were checked; the weights are packed
                     // by this layout; the table's instruction set was chosen as available.
@@ -222,7 +202,8 @@ impl<T: Scalar> WinogradJob<'_, T> {
             for strip in 0..strips {
                 let of = |s: usize| columns.len() * s / strips;
                 let columns = &columns[of(strip)..of(strip + 1)];
-                grid.inputs(&self.transforms.input, &self.source, place, columns, zeros, v);
+                let v_step = columns.len() * c;
+                grid.inputs(&self.transforms.input, &self.source, place, columns, zeros, (v, v_step));
                 if self.stores_at_once() {
                     let to = self.places(y, place, columns, pixels);
                     let some = |p: usize| columns.len() * p / form.planes();
