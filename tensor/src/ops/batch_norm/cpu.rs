@@ -8,13 +8,13 @@
 use rayon::prelude::*;
 use smallvec::smallvec;
 
+use super::rows::{Coefficients, apply_rows, input_rows, reduce_rows, sum_rows, sum_square_rows};
 use super::*;
 use crate::{
     Element, Format, Outputs, Tensor,
     cpu::{
         self,
-        dispatch::vectorized,
-        math::{Real, select},
+        math::Real,
         pixels::{from_pixels, pixels},
         stored::{Stored, dispatch_stored},
     },
@@ -22,8 +22,8 @@ use crate::{
 
 /// Elements in a chunk, about: two operands of it fit the second-level cache.
 const CHUNK: usize = 32 * 1024;
-/// Least elements in a row: enough for its additions to overlap.
-const ROW: usize = 128;
+/// Least elements in a row: enough for its additions to overlap, few enough to stay in registers.
+const ROW: usize = 64;
 
 /// How `[pixels, channels]` is cut.
 #[derive(Clone, Copy)]
@@ -57,97 +57,6 @@ impl Cut {
         }
         sums
     }
-}
-
-vectorized! {
-    /// `sum[j] += Σ row[j]`.
-    fn sum_rows<S: Stored>(x: &[S], sum: &mut [S::Real]) {
-        for row in x.chunks(sum.len()) {
-            for (s, &v) in sum.iter_mut().zip(row) {
-                *s += v.load();
-            }
-        }
-    }
-
-    /// `sum[j] += Σ d`, `square[j] += Σ d²` with `d = row[j] − mean[j]`.
-    fn sum_square_rows<S: Stored>(x: &[S], mean: &[S::Real], sum: &mut [S::Real], square: &mut [S::Real]) {
-        for row in x.chunks(mean.len()) {
-            let n = row.len();
-            let (mean, sum, square) = (&mean[..n], &mut sum[..n], &mut square[..n]);
-            for j in 0..n {
-                let d = row[j].load() - mean[j];
-                sum[j] += d;
-                square[j] += d * d;
-            }
-        }
-    }
-
-    /// `y = (x − mean)·scale + β`, not below `floor`.
-    fn apply_rows<S: Stored>(x: &[S], y: &mut [S], k: &Coefficients<S::Real>) {
-        for (x, y) in x.chunks(k.mean.len()).zip(y.chunks_mut(k.mean.len())) {
-            let n = x.len();
-            let (y, mean, scale, beta) = (&mut y[..n], &k.mean[..n], &k.scale[..n], &k.beta[..n]);
-            for j in 0..n {
-                let v = (x[j].load() - mean[j]) * scale[j] + beta[j];
-                y[j] = S::store(select(v < k.floor, k.floor, v));
-            }
-        }
-    }
-
-    /// `sum[j] += Σ g'`, `product[j] += Σ g'·(x − mean)`.
-    fn reduce_rows<S: Stored>(
-        x: &[S],
-        g: &[S],
-        k: &Coefficients<S::Real>,
-        sum: &mut [S::Real],
-        product: &mut [S::Real],
-    ) {
-        let width = k.mean.len();
-        for (x, g) in x.chunks(width).zip(g.chunks(width)) {
-            let n = x.len();
-            let (g, mean, scale, beta) = (&g[..n], &k.mean[..n], &k.scale[..n], &k.beta[..n]);
-            let (sum, product) = (&mut sum[..n], &mut product[..n]);
-            for j in 0..n {
-                let d = x[j].load() - mean[j];
-                let g = select(d * scale[j] + beta[j] <= k.floor, S::Real::ZERO, g[j].load());
-                sum[j] += g;
-                product[j] += g * d;
-            }
-        }
-    }
-
-    /// `dx = scale·g' + (slope·(x − mean) + offset)`.
-    fn input_rows<S: Stored>(
-        x: &[S],
-        g: &[S],
-        y: &mut [S],
-        k: &Coefficients<S::Real>,
-        slope: &[S::Real],
-        offset: &[S::Real],
-    ) {
-        let width = k.mean.len();
-        for ((x, g), y) in x.chunks(width).zip(g.chunks(width)).zip(y.chunks_mut(width)) {
-            let n = x.len();
-            let (g, y, mean) = (&g[..n], &mut y[..n], &k.mean[..n]);
-            let (scale, beta, slope, offset) = (&k.scale[..n], &k.beta[..n], &slope[..n], &offset[..n]);
-            for j in 0..n {
-                let d = x[j].load() - mean[j];
-                let g = select(d * scale[j] + beta[j] <= k.floor, S::Real::ZERO, g[j].load());
-                y[j] = S::store(scale[j] * g + (slope[j] * d + offset[j]));
-            }
-        }
-    }
-}
-
-/// What a value is normalised with, repeated over a row. Forward and backward build it by the same
-/// arithmetic, so that the backward pass finds the very mask that the forward pass applied.
-struct Coefficients<T> {
-    mean: Vec<T>,
-    /// `γ·(var + eps)^−½`.
-    scale: Vec<T>,
-    beta: Vec<T>,
-    /// Zero with a ReLU; NaN, below which nothing is, without.
-    floor: T,
 }
 
 fn inverse_deviation(var: f64, eps: f64) -> f64 {
@@ -189,9 +98,6 @@ fn vector<T: Real>(values: &[f64]) -> Tensor {
 /// Rows of a chunk of which one is looked at to guess the mean.
 const SAMPLED: usize = 16;
 
-/// Rows that are summed on their own: sums of sums round off less than one long sum.
-const BLOCK: usize = 16;
-
 /// Mean and biased variance of each channel of `[pixels, channels]`: deviations from a guess of a chunk's mean, which some of its
 /// rows make and which is corrected afterwards; chunks merged by the formula of Chan, Golub and LeVeque.
 fn statistics<S: Stored>(x: &[S], channels: usize) -> (Vec<f64>, Vec<f64>) {
@@ -209,17 +115,10 @@ fn statistics<S: Stored>(x: &[S], channels: usize) -> (Vec<f64>, Vec<f64>) {
             }
             let first = cut.fold(&sum);
             let near: Vec<S::Real> = cut.repeat(|c| first[c] / seen as f64);
-            let mut sums = [(); 4].map(|()| vec![S::Real::ZERO; cut.row]);
-            let [rest, square, some_rest, some_square] = &mut sums;
-            for rows in x.chunks(BLOCK * cut.row) {
-                some_rest.fill(S::Real::ZERO);
-                some_square.fill(S::Real::ZERO);
-                sum_square_rows(rows, &near, some_rest, some_square);
-                sum_rows(some_rest, rest);
-                sum_rows(some_square, square);
-            }
+            let (mut rest, mut square) = (vec![S::Real::ZERO; cut.row], vec![S::Real::ZERO; cut.row]);
+            sum_square_rows(x, &near, &mut rest, &mut square);
             // What the guess left over is corrected here.
-            let (rest, square) = (cut.fold(rest), cut.fold(square));
+            let (rest, square) = (cut.fold(&rest), cut.fold(&square));
             let mean: Vec<f64> = (0..cut.channels).map(|c| near[c].wide() + rest[c] / count).collect();
             let m2: Vec<f64> = (0..cut.channels).map(|c| square[c] - rest[c] * rest[c] / count).collect();
             (count, mean, m2)

@@ -12,6 +12,7 @@
 //! With `x̂ = (x − mean)·(var + eps)^−½` and `y = γ·x̂ + β`.
 
 mod cpu;
+mod rows;
 
 use smallvec::{SmallVec, smallvec};
 

@@ -66,14 +66,22 @@ vectorized! {
 /// The first and the second of each pair; in groups, so that the compiler shuffles vectors even where there are few of them.
 #[inline(always)]
 fn take_apart<T: Element>(pairs: &[[T; 2]], a: &mut [T], b: &mut [T]) {
-    let (groups, rest) = pairs.as_chunks::<16>();
-    let ((a, last_a), (b, last_b)) = (a.as_chunks_mut::<16>(), b.as_chunks_mut::<16>());
-    for ((pairs, a), b) in groups.iter().zip(a).zip(b) {
-        (*a, *b) = (std::array::from_fn(|i| pairs[i][0]), std::array::from_fn(|i| pairs[i][1]));
-    }
-    for ((pair, a), b) in rest.iter().zip(last_a).zip(last_b) {
+    let done = groups_apart::<T, 16>(pairs, a, b);
+    let (pairs, a, b) = (&pairs[done..], &mut a[done..], &mut b[done..]);
+    let done = groups_apart::<T, 8>(pairs, a, b);
+    for ((pair, a), b) in pairs[done..].iter().zip(&mut a[done..]).zip(&mut b[done..]) {
         [*a, *b] = *pair;
     }
+}
+
+/// [`take_apart`] for whole groups of `G` pairs; returns how many pairs those are.
+#[inline(always)]
+fn groups_apart<T: Element, const G: usize>(pairs: &[[T; 2]], a: &mut [T], b: &mut [T]) -> usize {
+    let groups = pairs.as_chunks::<G>().0;
+    for ((pairs, a), b) in groups.iter().zip(a.as_chunks_mut::<G>().0).zip(b.as_chunks_mut::<G>().0) {
+        (*a, *b) = (std::array::from_fn(|i| pairs[i][0]), std::array::from_fn(|i| pairs[i][1]));
+    }
+    groups.len() * G
 }
 
 /// The operands as runs of channels, read where they lie if they can be.
