@@ -1,10 +1,10 @@
-//! The three stages of the paper, from the shipped files, rehearsed on drawn scenes on disk.
+//! The shipped files of training in stages, rehearsed: the paper's three on drawn scenes on disk, CamVid's on two-coloured pictures.
 
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{fails, succeeds};
+use crate::program::{camvid, fails, succeeds};
 
 const CONFIGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
 
@@ -84,6 +84,35 @@ fn each_stage_begins_where_the_one_before_ended() {
     // A report names no folders of the user.
     let report = std::fs::read_to_string(third.join("report.html")).unwrap();
     assert!(report.contains("best.safetensors") && !report.contains("runs/cityscapes-2-train/best"));
+}
+
+#[test]
+fn camvid_grows_from_stage_to_stage() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    camvid(&at.join("CamVid"), 8);
+    let stage = |name: &str, run: &dyn Fn(&[&str]) -> String| {
+        let config = format!("--config={CONFIGS}/camvid-{name}.toml");
+        run(&[
+            "train",
+            &config,
+            "--root=CamVid",
+            "--model=dsnet-tiny",
+            "--epochs=1",
+            "--samples=0",
+            "--threads=2",
+        ])
+    };
+    let error = stage("3-full", &|args| fails(at, 1, args));
+    assert!(error.contains("camvid-2-half/best.safetensors") && error.contains("still to come"), "{error}");
+
+    for (name, sel) in [("1-quarter", false), ("2-half", false), ("3-full", true)] {
+        stage(name, &|args| succeeds(at, args));
+        let told = lines(&at.join("runs").join(format!("camvid-{name}")));
+        let steps: Vec<_> = told.iter().filter(|l| l["kind"] == "step").collect();
+        assert_eq!(steps.len(), 2, "{name}");
+        assert!(steps.iter().all(|s| s["sel"].is_number() == sel), "{name}: {told:?}");
+    }
 }
 
 /// Files below a folder.
