@@ -19,6 +19,8 @@ mod layout;
 mod once;
 #[cfg(target_arch = "x86_64")]
 mod paired;
+mod stretch;
+mod taps;
 #[cfg(test)]
 mod tests;
 mod weight_gradient;
