@@ -104,7 +104,7 @@ fn camvid_grows_from_stage_to_stage() {
         ])
     };
     let error = stage("3-full", &|args| fails(at, 1, args));
-    assert!(error.contains("camvid-2-half/best.safetensors") && error.contains("still to come"), "{error}");
+    assert!(error.contains("camvid-2-half/last.safetensors") && error.contains("still to come"), "{error}");
 
     for (name, sel) in [("1-quarter", false), ("2-half", false), ("3-full", true)] {
         stage(name, &|args| succeeds(at, args));
