@@ -23,8 +23,8 @@ pub(super) struct Memory<'a> {
 }
 
 impl<'a> Memory<'a> {
-    /// `arena` has the bytes that `layout` asks for; `inputs` are channels-last; `known` is what [`known_maps`] found; `made` is room for the outputs that steps
-    /// make.
+    /// `arena` has the bytes that `layout` asks for; `inputs` are channels-last; `known` is what [`known_maps`] found;
+    /// `made` is room for the outputs that steps make.
     pub fn new(
         graph: &'a Graph,
         layout: &Layout,
