@@ -9,6 +9,7 @@
 //! | [`train`] | settings, run folder, training loop |
 //! | [`browse`] | looking at training samples |
 //! | [`infer`], [`eval`], [`predict`], [`pictures`] | running a trained model |
+//! | [`adjust`] | taking the weights of classes out of a trained model's logits |
 //! | [`report`] | pages and figures made from runs |
 //! | [`reproduce`] | the paper's tables, made again |
 //! | [`tensorboard`] | a run's numbers as TensorBoard events |
@@ -19,6 +20,7 @@
 //! | [`stop`] | being asked to stop by a signal |
 //! | [`cli`] | the command line |
 
+pub mod adjust;
 pub mod bench;
 pub mod browse;
 pub mod cli;

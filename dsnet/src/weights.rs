@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use datasets::{Classes, Dataset, Normalization, Position, class_weights};
-use nn::{Checkpoint, Initializer, checkpoint::Meta, optim::LossScale};
+use nn::{Checkpoint, Initializer, Module, checkpoint::Meta, optim::LossScale};
 use serde::{Deserialize, Serialize};
 use tensor::Tensor;
 
@@ -44,6 +44,15 @@ pub struct ModelInfo {
     pub std: [f32; 3],
     /// γ of each class in the training set (Eq. 3), for group means.
     pub gamma: Vec<u32>,
+    /// How far [`adjust`](crate::adjust) has taken the weights of classes out of the logits; 0: not at all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub adjusted: f64,
+}
+
+/// Whether a checkpoint need not speak of it.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 /// Where in its run a checkpoint was written.
@@ -85,6 +94,7 @@ impl ModelInfo {
             mean: normalization.mean,
             std: normalization.std,
             gamma: class_weights(frequencies)?.gamma,
+            adjusted: 0.0,
         })
     }
 
@@ -215,11 +225,11 @@ pub fn restore(path: &Path, learner: &mut Learner, info: &ModelInfo, run: &Saved
     })
 }
 
-/// Writes a model alone.
+/// Writes a model alone, with its training head or without.
 ///
 /// # Errors
 /// Where the file can not be written; the one before is then untouched.
-pub fn save_model(path: &Path, model: &TrainableDsNet, info: &ModelInfo) -> Result<()> {
+pub fn save_model(path: &Path, model: &dyn Module, info: &ModelInfo) -> Result<()> {
     Ok(Checkpoint::capture(model, None, described(info, 0)?).save(path)?)
 }
 

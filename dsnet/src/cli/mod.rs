@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and who answers.
 
+mod adjust;
 mod bench;
 mod bench_data;
 mod browse;
@@ -36,6 +37,8 @@ enum Command {
     Train(Box<train::TrainArgs>),
     /// Score a trained model on a split: IoU of classes, groups and categories
     Eval(eval::EvalArgs),
+    /// Take the weights of classes, which favour rare ones, out of a trained model
+    Adjust(adjust::AdjustArgs),
     /// Segment pictures from files and folders
     Predict(predict::PredictArgs),
     /// Write the report of a run, finished or not: curves, scores, samples, time, as one HTML file
@@ -136,6 +139,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Train(args) => args.run(),
         Command::Eval(args) => args.run(),
+        Command::Adjust(args) => args.run(),
         Command::Predict(args) => args.run(),
         Command::Report(args) => args.run(),
         Command::Compare(args) => args.run(),

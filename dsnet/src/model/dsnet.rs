@@ -5,6 +5,7 @@ use nn::{
     ConvTranspose2d, ConvTranspose2dConfig, Ctx, Encoding, EncodingConfig, Init, Initializer, Module, Result,
     Visitor, Work, visit_child,
 };
+use tensor::Tensor;
 
 use super::{
     DsNetConfig, Pyramid, Unit, UnitKind,
@@ -70,6 +71,17 @@ impl DsNet {
     /// Its shape.
     pub fn config(&self) -> &DsNetConfig {
         &self.config
+    }
+
+    /// Adds one constant to all logits of each class, from now on: `by` is `[classes]`.
+    ///
+    /// # Errors
+    /// Where `by` has other dims.
+    pub fn shift_logits(&self, by: &Tensor) -> Result<()> {
+        if let Some(bias) = &self.full.bias {
+            bias.set(bias.value().add(by)?);
+        }
+        Ok(())
     }
 
     /// Logits, and the encoder's features (the head's input) `[N, channels[2], H/8, W/8]`.

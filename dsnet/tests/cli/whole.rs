@@ -38,6 +38,18 @@ fn train_then_eval_then_predict() {
     assert_eq!(half["precision"].as_str(), Some("bf16"));
     assert!((half["miou"].as_f64().unwrap() - best).abs() < 0.05, "{best} {text}");
 
+    // The weights of classes taken out of the logits: once, into a file that serves as the first one did.
+    let adjust = |weights: &'static str| {
+        [&["adjust", weights, "--out=adjusted.safetensors", "--train-images=12"][..], &spec].concat()
+    };
+    assert!(succeeds(at, &adjust(weights)).contains("to the power 0.5"));
+    let error = fails(at, 1, &adjust("--weights=adjusted.safetensors"));
+    assert!(error.contains("adjusted.safetensors") && error.contains("0.5 already"), "{error}");
+    assert!(fails(at, 2, &[&adjust(weights)[..], &["--strength=2"]].concat()).contains("not 2"));
+    let text = succeeds(at, &[&["eval", "--weights=adjusted.safetensors", "--json=-"][..], &spec].concat());
+    let adjusted: Value = serde_json::from_str(&text).unwrap();
+    assert_ne!(adjusted["classes"], scores["classes"]);
+
     // Pictures of sizes that are no multiples of 8, in folders.
     for (name, w, h) in [("in/a.png", 50, 37), ("in/sub/b.png", 9, 8)] {
         let image = Image::new(w, h, (0..w * h * 3).map(|i| i as u8).collect()).unwrap();
