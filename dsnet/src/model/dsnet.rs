@@ -2,8 +2,8 @@
 
 use autograd::{Ops, Var};
 use nn::{
-    ConvTranspose2d, ConvTranspose2dConfig, Ctx, Encoding, EncodingConfig, Init, Initializer, Module, Result,
-    Visitor, Work, visit_child,
+    ConvTranspose2d, ConvTranspose2dConfig, Ctx, Encoding, EncodingConfig, Error, Init, Initializer, Module,
+    Result, Visitor, Work, visit_child,
 };
 use tensor::Tensor;
 
@@ -76,11 +76,12 @@ impl DsNet {
     /// Adds one constant to all logits of each class, from now on: `by` is `[classes]`.
     ///
     /// # Errors
-    /// Where `by` has other dims.
+    /// Where `by` has other dims, or the last layer has no bias to add it to.
     pub fn shift_logits(&self, by: &Tensor) -> Result<()> {
-        if let Some(bias) = &self.full.bias {
-            bias.set(bias.value().add(by)?);
-        }
+        let bias = self.full.bias.as_ref();
+        let bias =
+            bias.ok_or_else(|| Error::config("full", "has no bias that logits could be shifted by"))?;
+        bias.set(bias.value().add(by)?);
         Ok(())
     }
 
