@@ -18,8 +18,7 @@ pub fn adjust(trained: &mut Trained, alpha: &[f64], strength: f64) -> Result<()>
     if !(strength > 0.0 && strength <= 1.0) {
         return Err(Error::usage(format!("the strength can be above 0 and up to 1, not {strength}")));
     }
-    if trained.info.adjusted != 0.0 {
-        let before = trained.info.adjusted;
+    if let Some(before) = trained.info.adjusted {
         return Err(Error::message(format!(
             "these weights have been adjusted with strength {before} already; take the file that training wrote"
         )));
@@ -32,7 +31,7 @@ pub fn adjust(trained: &mut Trained, alpha: &[f64], strength: f64) -> Result<()>
     }
     let by: Vec<f32> = alpha.iter().map(|a| (-strength * a.ln()) as f32).collect();
     trained.net.shift_logits(&Tensor::from_vec(by, &[classes])?)?;
-    trained.info.adjusted = strength;
+    trained.info.adjusted = Some(strength);
     Ok(())
 }
 
@@ -104,7 +103,7 @@ mod tests {
             let error = adjust(&mut model, alpha, strength).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
-        assert_eq!((shares(&model), model.info.adjusted), (before, 0.0));
+        assert_eq!((shares(&model), model.info.adjusted), (before, None));
         adjust(&mut model, &alpha, 0.25).unwrap();
         let error = adjust(&mut model, &alpha, 0.25).unwrap_err().to_string();
         assert!(error.contains("0.25 already"), "{error}");

@@ -44,15 +44,9 @@ pub struct ModelInfo {
     pub std: [f32; 3],
     /// γ of each class in the training set (Eq. 3), for group means.
     pub gamma: Vec<u32>,
-    /// How far [`adjust`](crate::adjust) has taken the weights of classes out of the logits; 0: not at all.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub adjusted: f64,
-}
-
-/// Whether a checkpoint need not speak of it.
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_zero(x: &f64) -> bool {
-    *x == 0.0
+    /// With which strength [`adjust`](crate::adjust) took the weights of classes out of the logits, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adjusted: Option<f64>,
 }
 
 /// Where in its run a checkpoint was written.
@@ -94,7 +88,7 @@ impl ModelInfo {
             mean: normalization.mean,
             std: normalization.std,
             gamma: class_weights(frequencies)?.gamma,
-            adjusted: 0.0,
+            adjusted: None,
         })
     }
 

@@ -43,6 +43,15 @@ pub struct AdjustArgs {
 impl AdjustArgs {
     pub(super) fn run(self) -> Result<()> {
         self.threads.apply()?;
+        if let (Ok(from), Ok(to)) = (self.weights.canonicalize(), self.out.canonicalize())
+            && from == to
+        {
+            let what = format!(
+                "{} would replace the weights it is made from; choose another --out",
+                self.out.display()
+            );
+            return Err(Error::usage(what));
+        }
         let mut trained = weights::load(&self.weights)?;
         let dataset = self.at.spec(self.data.unwrap_or(trained.info.data)).open_train()?;
         trained.info.check_classes(dataset.classes(), &self.weights, &dataset.describe())?;

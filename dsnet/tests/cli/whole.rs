@@ -39,13 +39,15 @@ fn train_then_eval_then_predict() {
     assert!((half["miou"].as_f64().unwrap() - best).abs() < 0.05, "{best} {text}");
 
     // The weights of classes taken out of the logits: once, into a file that serves as the first one did.
-    let adjust = |weights: &'static str| {
-        [&["adjust", weights, "--out=adjusted.safetensors", "--train-images=12"][..], &spec].concat()
+    let adjust = |weights: &'static str, out: &'static str| {
+        [&["adjust", weights, out, "--train-images=12"][..], &spec].concat()
     };
-    assert!(succeeds(at, &adjust(weights)).contains("to the power 0.5"));
-    let error = fails(at, 1, &adjust("--weights=adjusted.safetensors"));
+    let out = "--out=adjusted.safetensors";
+    assert!(succeeds(at, &adjust(weights, out)).contains("to the power 0.5"));
+    let error = fails(at, 1, &adjust("--weights=adjusted.safetensors", "--out=again.safetensors"));
     assert!(error.contains("adjusted.safetensors") && error.contains("0.5 already"), "{error}");
-    assert!(fails(at, 2, &[&adjust(weights)[..], &["--strength=2"]].concat()).contains("not 2"));
+    assert!(fails(at, 2, &[&adjust(weights, out)[..], &["--strength=2"]].concat()).contains("not 2"));
+    assert!(fails(at, 2, &adjust(weights, "--out=run/../run/best.safetensors")).contains("another --out"));
     let text = succeeds(at, &[&["eval", "--weights=adjusted.safetensors", "--json=-"][..], &spec].concat());
     let adjusted: Value = serde_json::from_str(&text).unwrap();
     assert_ne!(adjusted["classes"], scores["classes"]);

@@ -4,7 +4,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cpu::conv::winograd as tiles;
+use crate::cpu::conv::{
+    tests::{all_sides, small_sides},
+    winograd as tiles,
+};
 use crate::cpu::simd::{Isa, with_isa};
 
 /// What is drawn: sizes, and which parts of the epilogue there are.
@@ -359,8 +362,8 @@ fn among_nan(values: &[f32], len: usize, before: usize) -> Vec<bf16> {
     image
 }
 
-/// Winograd's tiles of these forms against plain loops: results are off by the one rounding, and by what f32 loses.
-fn check_tiles(g: &ConvGeometry, forms: &[[usize; 2]], before: usize, bias: bool, seed: u64) {
+/// Winograd's tiles of these sides against plain loops: results are off by the one rounding, and by what f32 loses.
+fn check_tiles(g: &ConvGeometry, sides: &[[usize; 2]], before: usize, bias: bool, seed: u64) {
     let (x, gy) = (numbers(seed, g.input_len(), 3), numbers(seed + 1, g.output_len(), 3));
     let weights = numbers(seed + 2, g.weight_len(), 2);
     let mut gradient = vec![0.0; g.weight_len()];
@@ -376,7 +379,7 @@ fn check_tiles(g: &ConvGeometry, forms: &[[usize; 2]], before: usize, bias: bool
             _ => continue,
         };
         let all = || {
-            for part in forms.iter().flat_map(|&sides| tiles::even(g, sides)) {
+            for part in sides.iter().flat_map(|&sides| tiles::even(g, sides)) {
                 for (transposed, source, from) in [(false, sources[0], &x), (true, sources[1], &gy)] {
                     let channels = if transposed { g.c_in } else { g.c_out };
                     let bias = bias.then(|| numbers(seed + 3, channels, 5));
@@ -416,15 +419,14 @@ proptest! {
         channels in [prop::sample::select(vec![16usize, 32]), prop::sample::select(vec![16usize, 48])],
         (d, before, bias, seed) in (1usize..6, 0usize..4, any::<bool>(), any::<u32>()),
     ) {
-        let forms: Vec<_> = (2..5).flat_map(|rows| (2..5).map(move |columns| [rows, columns])).collect();
-        check_tiles(&same_size(batch, size, channels, d), &forms, before, bias, seed.into());
+        check_tiles(&same_size(batch, size, channels, d), &all_sides(), before, bias, seed.into());
     }
 }
 
 /// Small enough for an interpreter that watches every access.
 #[test]
 fn small_tiles_compute_what_plain_loops_do() {
-    check_tiles(&same_size(1, [3, 5], [16, 16], 1), &[[2, 3]], 1, true, 3);
+    check_tiles(&same_size(1, [3, 5], [16, 16], 1), &small_sides(), 1, true, 3);
 }
 
 /// Where tiles are taken, their errors are those of the one rounding: no result is further from the exact one than the direct
