@@ -15,7 +15,7 @@ use crate::{Cost, Meta, Op, Tensor};
 pub struct Sample {
     /// Its name.
     pub op: &'static str,
-    /// Types and dims of its operands.
+    /// Types and dims of its operands; of many (an optimiser's step has four for each parameter) the first, and how many more.
     pub operands: String,
     /// Wall time, without that of copies and the like that it applied as operations of their own.
     pub time: Duration,
@@ -49,10 +49,21 @@ pub(crate) fn sampled<R>(op: &Op, ins: &[&Tensor], outs: &[Meta], run: impl FnOn
     let whole = start.elapsed();
     let time = whole - WITHIN.replace(before + whole);
     let metas: Vec<Meta> = ins.iter().map(|x| x.meta()).collect();
-    let operands = metas.iter().map(Meta::to_string).collect::<Vec<_>>().join(" ");
-    let sample = Sample { op: op.name(), operands, time, cost: op.cost(&metas, outs) };
+    let sample = Sample { op: op.name(), operands: spelled(&metas), time, cost: op.cost(&metas, outs) };
     SAMPLES.with_borrow_mut(|samples| samples.as_mut().map(|all| all.push(sample)));
     result
+}
+
+/// Operands that fit on a line: all of those with a fixed number, the gradient of batch normalisation with its eight too.
+const SPELLED: usize = 8;
+
+fn spelled(operands: &[Meta]) -> String {
+    let (first, rest) = operands.split_at(operands.len().min(SPELLED));
+    let mut text = first.iter().map(Meta::to_string).collect::<Vec<_>>().join(" ");
+    if !rest.is_empty() {
+        text += &format!(" and {} more", rest.len());
+    }
+    text
 }
 
 #[cfg(test)]
@@ -74,5 +85,16 @@ mod tests {
         assert_eq!(names(&inner), ["add"]);
         assert_eq!((outer[0].operands.as_str(), outer[0].cost.bytes), ("f32[2, 3]", 48));
         assert_eq!(profile(|| ()).1, []);
+    }
+
+    #[test]
+    fn many_operands_are_counted() {
+        let many = |n: usize| {
+            let parts = vec![Tensor::zeros(&[1, 2], DType::F32).unwrap(); n];
+            let (_, samples) = profile(|| Tensor::cat(&parts.iter().collect::<Vec<_>>(), 0).unwrap());
+            samples[0].operands.clone()
+        };
+        assert_eq!(many(8), ["f32[1, 2]"; 8].join(" "));
+        assert_eq!(many(11), format!("{} and 3 more", many(8)));
     }
 }
