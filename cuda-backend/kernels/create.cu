@@ -37,13 +37,13 @@ DEVICE Words philox(u64 seed, u64 stream, u64 counter) {
 /// In [0, 1), 24 random bits.
 DEVICE f32 unit(u32 word) { return (f32)(word >> 8) * (1.0f / 16777216.0f); }
 
-/// 16-bit types draw an f32 and round it.
+/// 16-bit types draw an f32 and round it, which may reach the upper bound that is left out.
 template <class T> struct Uniform {
     DEVICE void draw(const Words &words, f64 low, f64 high, wide_t<T> (&out)[4]) {
         typedef wide_t<T> W;
         UNROLL for (int i = 0; i < 4; i++) {
             const W value = (W)(low + (high - low) * (f64)unit(words.v[i]));
-            out[i] = (f64)value >= high ? (W)low : value;
+            out[i] = (f64)wide(narrow<T>(value)) >= high ? (W)low : value;
         }
     }
 };

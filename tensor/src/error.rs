@@ -1,6 +1,6 @@
 //! What can go wrong with a tensor, told with the operation, its operands and the rule they break.
 
-use crate::{DType, Meta};
+use crate::{DType, Meta, meta::count};
 
 /// A `Result` whose error is [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -38,7 +38,7 @@ pub enum Error {
         wanted: DType,
     },
     /// Data of the wrong length was given for some dims.
-    #[error("{len} values were given for a tensor of dims {dims:?}, which wants {want}", want = dims.iter().product::<usize>())]
+    #[error("{len} values were given for a tensor of dims {dims:?}, which wants {want}", want = count(dims))]
     Length {
         /// Number of values given.
         len: usize,

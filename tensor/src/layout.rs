@@ -2,6 +2,8 @@
 
 use smallvec::SmallVec;
 
+use crate::meta::count;
+
 /// Sizes (or strides, or axes), inline up to six axes.
 pub type Dims = SmallVec<[usize; 6]>;
 
@@ -29,7 +31,7 @@ impl Layout {
         let mut stride = 1;
         for axis in order(dims.len(), format).into_iter().rev() {
             strides[axis] = stride;
-            stride *= dims[axis].max(1);
+            stride = usize::saturating_mul(stride, dims[axis].max(1));
         }
         Self { dims: dims.into(), strides, offset: 0 }
     }
@@ -56,7 +58,7 @@ impl Layout {
 
     /// Number of elements.
     pub fn len(&self) -> usize {
-        self.dims.iter().product()
+        count(&self.dims)
     }
 
     /// Whether there is no element.
@@ -69,12 +71,13 @@ impl Layout {
         self.dims.len()
     }
 
-    /// One past the last buffer position that the layout reaches.
+    /// One past the last buffer position that the layout reaches; `usize::MAX` where it is larger.
     pub fn end(&self) -> usize {
         if self.is_empty() {
             return self.offset;
         }
-        self.offset + 1 + self.dims.iter().zip(&self.strides).map(|(d, s)| (d - 1) * s).sum::<usize>()
+        let reach = self.dims.iter().zip(&self.strides).map(|(d, s)| (d - 1).saturating_mul(*s));
+        reach.fold(self.offset.saturating_add(1), usize::saturating_add)
     }
 
     /// Whether the elements lie densely in the order of `format` (axes of size 1 do not matter; nothing is
@@ -148,7 +151,7 @@ impl Layout {
 
     /// The same elements in row-major order seen with other dims, where strides can express that.
     pub fn reshape(&self, dims: &[usize]) -> Option<Self> {
-        if self.len() != dims.iter().product::<usize>() {
+        if self.len() != count(dims) {
             return None;
         }
         if self.is_empty() {
@@ -184,6 +187,15 @@ impl Layout {
         }
         Some(Self { dims: dims.into(), strides, offset: self.offset })
     }
+}
+
+/// The place of the element that is number `at` in row-major order.
+pub(crate) fn place(mut at: usize, dims: &[usize]) -> Dims {
+    let mut place = Dims::from_elem(0, dims.len());
+    for (i, &d) in place.iter_mut().zip(dims).rev() {
+        (*i, at) = (at % d, at / d);
+    }
+    place
 }
 
 /// The axes from the outermost to the innermost in memory.

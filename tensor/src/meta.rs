@@ -24,9 +24,9 @@ impl Meta {
         self.dims.len()
     }
 
-    /// Number of elements.
+    /// Number of elements; `usize::MAX` where it is larger.
     pub fn len(&self) -> usize {
-        self.dims.iter().product()
+        count(&self.dims)
     }
 
     /// Whether there is no element.
@@ -34,10 +34,21 @@ impl Meta {
         self.len() == 0
     }
 
-    /// Size in bytes when stored densely.
+    /// Size in bytes when stored densely; `usize::MAX` where it is larger.
     pub fn bytes(&self) -> usize {
-        self.len() * self.dtype.size()
+        self.len().saturating_mul(self.dtype.size())
     }
+
+    /// Whether every element, and every step along an axis, has an address. Empty values are judged by their other axes.
+    pub(crate) fn addressable(&self) -> bool {
+        let bytes = self.dims.iter().try_fold(self.dtype.size(), |n, &d| n.checked_mul(d.max(1)));
+        bytes.is_some_and(|n| isize::try_from(n).is_ok())
+    }
+}
+
+/// The product of dims; `usize::MAX` where it is larger: a size never wraps to one that memory is found for.
+pub(crate) fn count(dims: &[usize]) -> usize {
+    if dims.contains(&0) { 0 } else { dims.iter().fold(1, |n, &d| n.saturating_mul(d)) }
 }
 
 impl fmt::Display for Meta {

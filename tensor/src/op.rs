@@ -152,7 +152,14 @@ impl Op {
     /// # Errors
     /// Names the operation, its operands and the rule that they break.
     pub fn infer(&self, ins: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
-        self.def().infer(ins)
+        let outs = self.def().infer(ins)?;
+        // Kernels compute sizes and places without looking for overflow.
+        match outs.iter().find(|out| !out.addressable()) {
+            Some(out) => {
+                Err(Error::shape(self.name(), ins, format!("the result, {out}, has no room in memory")))
+            }
+            None => Ok(outs),
+        }
     }
 
     /// What running it costs.

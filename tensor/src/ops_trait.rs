@@ -129,7 +129,7 @@ pub trait Ops: Clone + Sized {
         leaky_relu => Unary::LeakyRelu;
         /// x + p.
         add_scalar => Unary::AddScalar;
-        /// p·x.
+        /// p·x; of integers, p is truncated to one first.
         mul_scalar => Unary::MulScalar;
         /// xᵖ.
         pow_scalar => Unary::PowScalar;
@@ -271,7 +271,11 @@ pub trait Ops: Clone + Sized {
     /// # Errors
     /// Where they leave the axis.
     fn narrow(&self, axis: usize, start: usize, len: usize) -> Result<Self, Self::Error> {
-        Self::apply1(Slice::along(&self.meta().dims, axis, start, len).into(), &[self])
+        let meta = self.meta();
+        let Some(slice) = Slice::along(&meta.dims, axis, start, len) else {
+            return Err(Error::shape("slice", &[meta], format!("there is no axis {axis}")).into());
+        };
+        Self::apply1(slice.into(), &[self])
     }
 
     /// A strided window, one span for each axis.

@@ -1,6 +1,10 @@
 //! The tensor handle: a buffer, a layout, a dtype. Cloning shares the buffer; values never change.
 
-use std::{fmt, sync::Arc};
+use std::{
+    alloc::{self, handle_alloc_error},
+    fmt,
+    sync::Arc,
+};
 
 use smallvec::SmallVec;
 
@@ -8,6 +12,7 @@ use crate::{
     Buffer, DType, Device, Dims, Element, Error, Format, Layout, Meta, Op, Ops, Result,
     cpu::{self, CpuBuffer},
     execute, execute_on,
+    meta::count,
     ops::{Arange, Binary, Distribution, Full, Random},
     profile::sampled,
     rng::Key,
@@ -38,17 +43,20 @@ impl Tensor {
     /// # Errors
     /// Where the number of values is not the product of `dims`.
     pub fn from_slice<T: Element>(values: &[T], dims: &[usize]) -> Result<Self> {
-        if values.len() != dims.iter().product::<usize>() {
+        if values.len() != count(dims) {
             return Err(Error::Length { len: values.len(), dims: dims.to_vec() });
         }
-        let mut buffer = CpuBuffer::new(size_of_val(values));
+        let mut buffer = CpuBuffer::new(size_of_val(values))?;
         buffer.as_mut_slice::<T>().copy_from_slice(values);
         Ok(Self::from_parts(Arc::new(buffer), Layout::contiguous(dims), T::DTYPE))
     }
 
     /// A scalar (no axes) on the CPU.
     pub fn scalar<T: Element>(value: T) -> Self {
-        let mut buffer = CpuBuffer::new(size_of::<T>());
+        // Like a box of one value.
+        let Ok(mut buffer) = CpuBuffer::new(size_of::<T>()) else {
+            handle_alloc_error(alloc::Layout::new::<T>())
+        };
         buffer.as_mut_slice::<T>()[0] = value;
         Self::from_parts(Arc::new(buffer), Layout::contiguous(&[]), T::DTYPE)
     }
@@ -117,7 +125,10 @@ impl Tensor {
 
     /// A tensor from its parts; the layout must lie within the buffer (backends call this).
     pub fn from_parts(buffer: Arc<dyn Buffer>, layout: Layout, dtype: DType) -> Self {
-        assert!(layout.end() * dtype.size() <= buffer.bytes(), "layout {layout:?} leaves its buffer");
+        assert!(
+            layout.end().saturating_mul(dtype.size()) <= buffer.bytes(),
+            "layout {layout:?} leaves its buffer"
+        );
         Self { buffer, layout, dtype }
     }
 
@@ -234,7 +245,9 @@ impl Tensor {
     pub fn item(&self) -> Result<f64> {
         match self.to_f64_vec()?[..] {
             [value] => Ok(value),
-            ref other => Err(Error::Length { len: other.len(), dims: vec![] }),
+            ref other => {
+                Err(Error::value("item", format!("wants one value, {} has {}", self.meta(), other.len())))
+            }
         }
     }
 
@@ -258,7 +271,7 @@ impl Tensor {
     /// # Errors
     /// Where the number of bytes does not fit dims and dtype.
     pub fn from_bytes(bytes: &[u8], dims: &[usize], dtype: DType) -> Result<Self> {
-        if bytes.len() != dims.iter().product::<usize>() * dtype.size() {
+        if bytes.len() != Meta::new(dims, dtype).bytes() {
             return Err(Error::Length { len: bytes.len() / dtype.size(), dims: dims.to_vec() });
         }
         let buffer = cpu::device().upload(bytes)?;

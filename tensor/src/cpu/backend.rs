@@ -20,7 +20,7 @@ impl Backend for CpuBackend {
     }
 
     fn upload(&self, bytes: &[u8]) -> Result<Arc<dyn Buffer>> {
-        let mut buffer = CpuBuffer::new(bytes.len());
+        let mut buffer = CpuBuffer::new(bytes.len())?;
         buffer.as_mut_slice::<u8>().copy_from_slice(bytes);
         Ok(Arc::new(buffer))
     }

@@ -5,14 +5,14 @@
 //! used for longest goes back to the system first, so that sizes no longer in demand make room for others.
 
 use std::{
-    alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
+    alloc::{Layout, alloc_zeroed, dealloc},
     any::Any,
     collections::{HashMap, VecDeque},
     ptr::NonNull,
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{Buffer, Device, Element};
+use crate::{Buffer, Device, Element, Error, Result};
 
 /// Alignment of every block: a cache line, and the widest vector.
 const ALIGN: usize = 64;
@@ -90,15 +90,25 @@ fn pool() -> MutexGuard<'static, Pool> {
 }
 
 /// The size of block that serves `bytes`: a power of two or one of three steps between, so that at most a
-/// quarter is wasted.
-fn class(bytes: usize) -> usize {
+/// quarter is wasted. None for more than there are addresses.
+fn class(bytes: usize) -> Option<usize> {
     let bytes = bytes.max(ALIGN);
-    let step = (bytes.next_power_of_two() / 8).max(ALIGN);
-    bytes.div_ceil(step) * step
+    let step = (bytes.checked_next_power_of_two()? / 8).max(ALIGN);
+    let class = bytes.div_ceil(step).checked_mul(step)?;
+    Layout::from_size_align(class, ALIGN).is_ok().then_some(class)
 }
 
 fn system_layout(class: usize) -> Layout {
-    Layout::from_size_align(class, ALIGN).unwrap_or_else(|_| Layout::new::<u64>())
+    let Ok(layout) = Layout::from_size_align(class, ALIGN) else {
+        unreachable!("`class` makes no such size")
+    };
+    layout
+}
+
+fn full(bytes: usize) -> Error {
+    let live = memory_stats().live;
+    let what = format!("there is no memory for {bytes} more bytes, with {live} in use by tensors");
+    Error::Memory { device: "cpu".into(), what }
 }
 
 /// Gives a block back to the system.
@@ -110,15 +120,17 @@ fn release(block: NonNull<u8>, class: usize) {
 impl CpuBuffer {
     /// A block of at least `bytes` bytes, with arbitrary (but initialised) content.
     ///
-    /// Aborts, like every Rust allocation, where the system has no memory left.
-    pub fn new(bytes: usize) -> Self {
-        let class = class(bytes);
+    /// # Errors
+    /// Where the system has not so much memory left, even with all that was kept for reuse given back.
+    pub fn new(bytes: usize) -> Result<Self> {
+        let Some(class) = class(bytes) else { return Err(full(bytes)) };
         let mut pool = pool();
+        let peak = pool.stats.peak;
         pool.stats.live += class;
-        pool.stats.peak = pool.stats.peak.max(pool.stats.live);
+        pool.stats.peak = peak.max(pool.stats.live);
         if let Some((ptr, _)) = pool.free.get_mut(&class).and_then(VecDeque::pop_back) {
             pool.stats.cached -= class;
-            return Self { ptr, bytes, class };
+            return Ok(Self { ptr, bytes, class });
         }
         pool.stats.system_allocations += 1;
         if let Some(blocks) = pool.given_back.get_mut(&class).filter(|blocks| **blocks > 0) {
@@ -128,10 +140,19 @@ impl CpuBuffer {
         let unused = pool.trim();
         drop(pool);
         unused.into_iter().for_each(|(ptr, class)| release(ptr, class));
-        let layout = system_layout(class);
         // SAFETY: the layout's size is at least `ALIGN`, never zero.
-        let ptr = NonNull::new(unsafe { alloc_zeroed(layout) });
-        Self { ptr: ptr.unwrap_or_else(|| handle_alloc_error(layout)), bytes, class }
+        let ask = || NonNull::new(unsafe { alloc_zeroed(system_layout(class)) });
+        let ptr = ask().or_else(|| {
+            release_cached_memory();
+            ask()
+        });
+        ptr.map(|ptr| Self { ptr, bytes, class }).ok_or_else(|| {
+            let mut pool = self::pool();
+            pool.stats.live -= class;
+            pool.stats.peak = peak.max(pool.stats.live);
+            drop(pool);
+            full(bytes)
+        })
     }
 
     /// The block as elements.
@@ -212,10 +233,20 @@ mod tests {
     #[test]
     fn classes_waste_at_most_a_quarter() {
         for bytes in [1, 64, 65, 1000, 4096, 5000, 1 << 20, (1 << 20) + 1] {
-            let c = class(bytes);
+            let c = class(bytes).unwrap();
             assert!(c >= bytes && (c <= bytes * 5 / 4 + ALIGN), "{bytes} → {c}");
-            assert_eq!(class(c), c);
+            assert_eq!(class(c), Some(c));
         }
+    }
+
+    /// What no system has is an error, and counts nowhere.
+    #[test]
+    fn too_much_is_an_error() {
+        for bytes in [isize::MAX as usize - 200, isize::MAX as usize, usize::MAX - 7, usize::MAX] {
+            let error = CpuBuffer::new(bytes).unwrap_err().to_string();
+            assert!(error.contains(&format!("no memory for {bytes} more bytes")), "{error}");
+        }
+        assert!(memory_stats().peak < 1 << 60);
     }
 
     /// Blocks of sizes no longer asked for give way to those that are.
@@ -237,7 +268,7 @@ mod tests {
 
     #[test]
     fn blocks_are_aligned_and_writable() {
-        let mut b = CpuBuffer::new(1000);
+        let mut b = CpuBuffer::new(1000).unwrap();
         b.as_mut_slice::<f64>().fill(1.5);
         assert_eq!(b.as_slice::<f64>().len(), 125);
         assert!(b.as_slice::<f64>().iter().all(|&v| v == 1.5));

@@ -11,17 +11,15 @@ pub(super) fn run(op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Ten
     if moves_only(op) || !f16 && takes_bf16(op, ins) { kernel(op, ins, outs) } else { widened(op, ins, outs) }
 }
 
-/// Whether the kernel only moves (or converts) elements, and so takes every element type.
+/// Whether the kernel only makes, moves or converts elements, and so takes every element type.
 fn moves_only(op: &Op) -> bool {
     match op {
         Op::Full(_) | Op::Arange(_) | Op::Reshape(_) | Op::Permute(_) | Op::BroadcastTo(_) | Op::Slice(_) => {
             true
         }
         Op::Unslice(_) | Op::Cast(_) | Op::Copy(_) | Op::Select(_) | Op::Cat(_) | Op::Gather(_) => true,
-        Op::ChannelShuffle(_) | Op::Interleave(_) | Op::Deinterleave(_) => true,
-        Op::Random(_) | Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Reduce(_) | Op::ArgReduce(_) => {
-            false
-        }
+        Op::ChannelShuffle(_) | Op::Interleave(_) | Op::Deinterleave(_) | Op::Random(_) => true,
+        Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Reduce(_) | Op::ArgReduce(_) => false,
         Op::Bincount(_) | Op::Histogram(_) | Op::ScatterAdd(_) | Op::MatMul(_) => false,
         Op::Conv2d(_) | Op::ConvTranspose2d(_) | Op::Conv2dWeight(_) => false,
         Op::MaxPool2d(_)
@@ -66,10 +64,6 @@ fn widened(op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
     let ins: SmallVec<[Tensor; 4]> = ins.iter().map(|x| x.cast(x.dtype().wide())).collect::<Result<_>>()?;
     let wide_outs: SmallVec<[Meta; 2]> =
         outs.iter().map(|m| Meta::new(m.dims.clone(), m.dtype.wide())).collect();
-    let op = match op {
-        Op::Random(r) => &Op::Random(crate::ops::Random { dtype: r.dtype.wide(), ..r.clone() }),
-        other => other,
-    };
     let results = kernel(op, &ins.iter().collect::<SmallVec<[&Tensor; 4]>>(), &wide_outs)?;
     results.into_iter().zip(outs).map(|(y, m)| y.cast(m.dtype)).collect()
 }

@@ -25,7 +25,7 @@ use std::sync::{Arc, LazyLock};
 pub use backend::CpuBackend;
 pub use buffer::{CpuBuffer, MemoryStats, memory_stats, release_cached_memory, reset_peak_memory};
 
-use crate::{Device, Dims, Element, Error, Format, Layout, Result, Tensor};
+use crate::{Device, Dims, Element, Error, Format, Layout, Meta, Result, Tensor};
 
 /// The CPU.
 pub fn device() -> Device {
@@ -59,11 +59,21 @@ pub(crate) fn slice<T: Element>(t: &Tensor) -> Result<&[T]> {
 
 /// A dense tensor of `dims` in `format` whose elements, in memory order, `fill` writes. It must write all of
 /// them: recycled memory holds old values.
-pub(crate) fn output<T: Element>(dims: &[usize], format: Format, fill: impl FnOnce(&mut [T])) -> Tensor {
-    let layout = Layout::dense(dims, format);
-    let mut buffer = CpuBuffer::new(layout.len() * size_of::<T>());
+pub(crate) fn output<T: Element>(
+    dims: &[usize],
+    format: Format,
+    fill: impl FnOnce(&mut [T]),
+) -> Result<Tensor> {
+    let (layout, mut buffer) = room::<T>(dims, format)?;
     fill(buffer.as_mut_slice::<T>());
-    Tensor::from_parts(Arc::new(buffer), layout, T::DTYPE)
+    Ok(Tensor::from_parts(Arc::new(buffer), layout, T::DTYPE))
+}
+
+/// A dense layout of `dims`, and memory for it.
+fn room<T: Element>(dims: &[usize], format: Format) -> Result<(Layout, CpuBuffer)> {
+    let layout = Layout::dense(dims, format);
+    let buffer = CpuBuffer::new(Meta::new(dims, T::DTYPE).bytes())?;
+    Ok((layout, buffer))
 }
 
 /// [`output`] for two tensors of the same dims and format at once.
@@ -71,11 +81,11 @@ pub(crate) fn output2<T: Element, U: Element>(
     dims: &[usize],
     format: Format,
     fill: impl FnOnce(&mut [T], &mut [U]),
-) -> (Tensor, Tensor) {
-    let mut second = None;
-    let first = output::<T>(dims, format, |a| second = Some(output::<U>(dims, format, |b| fill(a, b))));
-    let second = second.unwrap_or_else(|| output::<U>(dims, format, |_| ()));
-    (first, second)
+) -> Result<(Tensor, Tensor)> {
+    let ((layout, mut a), (_, mut b)) = (room::<T>(dims, format)?, room::<U>(dims, format)?);
+    fill(a.as_mut_slice::<T>(), b.as_mut_slice::<U>());
+    let tensor = |buffer, dtype| Tensor::from_parts(Arc::new(buffer), layout.clone(), dtype);
+    Ok((tensor(a, T::DTYPE), tensor(b, U::DTYPE)))
 }
 
 /// `t` as a dense channels-last tensor (rank 4; other ranks row-major) and its dims.
@@ -134,30 +144,3 @@ macro_rules! dispatch_any {
     };
 }
 pub(crate) use dispatch_any;
-
-/// A function compiled twice, for the processor the crate is built for and for AVX2, of which the better is called.
-/// Only element-wise work belongs here: both versions give the same results to the bit.
-macro_rules! multiversion {
-    ($(#[$doc:meta])* fn $name:ident<$t:ident: $bound:path>($($arg:ident: $type:ty),* $(,)?) $(-> $r:ty)? $body:block) => {
-        $(#[$doc])*
-        #[inline]
-        fn $name<$t: $bound>($($arg: $type),*) $(-> $r)? {
-            #[inline(always)]
-            fn portable<$t: $bound>($($arg: $type),*) $(-> $r)? $body
-
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2")]
-            fn avx2<$t: $bound>($($arg: $type),*) $(-> $r)? {
-                portable($($arg),*)
-            }
-
-            #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx2") {
-                // SAFETY: the processor has AVX2.
-                return unsafe { avx2($($arg),*) };
-            }
-            portable($($arg),*)
-        }
-    };
-}
-pub(crate) use multiversion;

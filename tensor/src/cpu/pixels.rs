@@ -20,13 +20,14 @@ pub(crate) fn pixels(t: &Tensor) -> Result<Tensor> {
 /// A tensor of `dims` `[N, C, …]` whose `[pixels, C]` elements `fill` writes.
 pub(crate) fn from_pixels<T: Element>(dims: &[usize], fill: impl FnOnce(&mut [T])) -> Result<Tensor> {
     if dims.len() == 4 {
-        return Ok(cpu::output(dims, Format::ChannelsLast, fill));
+        return cpu::output(dims, Format::ChannelsLast, fill);
     }
-    let t = cpu::output(&folded(dims), Format::ChannelsLast, fill).to_format(Format::Contiguous)?;
+    let t = cpu::output(&folded(dims), Format::ChannelsLast, fill)?.to_format(Format::Contiguous)?;
     Ok(t.with_layout(Layout::contiguous(dims)))
 }
 
-/// Channels between pixels of `x`, if it is a run of channels of a channels-last image: half of a split, say.
+/// Channels between pixels of `x`, if it is a run of channels of a channels-last image, all of whose pixels are in memory:
+/// half of a split, say.
 fn pitch(x: &Tensor) -> Option<usize> {
     let (layout, dims) = (x.layout(), x.dims());
     if layout.is_dense(Format::ChannelsLast) {
@@ -34,7 +35,12 @@ fn pitch(x: &Tensor) -> Option<usize> {
     }
     let pitch = layout.strides()[3];
     let run = layout.strides() == [dims[2] * dims[3] * pitch, 1, dims[3] * pitch, pitch];
-    (run && pitch > 0 && layout.offset() % pitch + dims[1] <= pitch).then_some(pitch)
+    if !run || pitch == 0 {
+        return None;
+    }
+    let start = layout.offset() % pitch;
+    let end = layout.offset() - start + dims[0] * dims[2] * dims[3] * pitch;
+    (start + dims[1] <= pitch && end * x.dtype().size() <= x.buffer().bytes()).then_some(pitch)
 }
 
 /// A tensor of rank 4 as it is, if its channels can be read where they lie, or a channels-last copy.

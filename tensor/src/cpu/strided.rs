@@ -183,12 +183,12 @@ pub(crate) fn map1<A: Element, U: Element>(x: &Tensor, f: &Loop1<A, U>) -> Resul
     let x = settled(x, dims, format)?;
     let a = slice::<A>(&x)?;
     let walk = Walk::new(dims, format, [x.layout()]);
-    Ok(output(dims, format, |out| {
+    output(dims, format, |out| {
         walk.run(out, &|tile, out| {
             let mut wa = Window::new();
             tile.pieces(out, |[oa], out| f(wa.at(a, oa, tile.cols[0], out.len()), out));
         });
-    }))
+    })
 }
 
 /// The result of `f` on the elements of `x` and `y`, broadcast to `dims`. `f` gets slices of one length.
@@ -203,7 +203,7 @@ pub(crate) fn map2<A: Element, B: Element, U: Element>(
     let (a, b) = (slice::<A>(&x)?, slice::<B>(&y)?);
     let layouts = [&x, &y].map(|t| t.layout().broadcast_to(dims));
     let walk = Walk::new(dims, format, layouts.each_ref());
-    Ok(output(dims, format, |out| {
+    output(dims, format, |out| {
         walk.run(out, &|tile, out| {
             let (mut wa, mut wb) = (Window::new(), Window::new());
             tile.pieces(out, |[oa, ob], out| {
@@ -211,7 +211,7 @@ pub(crate) fn map2<A: Element, B: Element, U: Element>(
                 f(wa.at(a, oa, tile.cols[0], n), wb.at(b, ob, tile.cols[1], n), out);
             });
         });
-    }))
+    })
 }
 
 /// The result of `f` on the elements of three operands, broadcast to `dims`. `f` gets slices of one length.
@@ -225,7 +225,7 @@ pub(crate) fn map3<A: Element, B: Element, C: Element, U: Element>(
     let (a, b, c) = (slice::<A>(&x)?, slice::<B>(&y)?, slice::<C>(&z)?);
     let layouts = [&x, &y, &z].map(|t| t.layout().broadcast_to(dims));
     let walk = Walk::new(dims, format, layouts.each_ref());
-    Ok(output(dims, format, |out| {
+    output(dims, format, |out| {
         walk.run(out, &|tile, out| {
             let (mut wa, mut wb, mut wc) = (Window::new(), Window::new(), Window::new());
             tile.pieces(out, |[oa, ob, oc], out| {
@@ -234,7 +234,7 @@ pub(crate) fn map3<A: Element, B: Element, C: Element, U: Element>(
                 f(wa.at(a, oa, sa, n), wb.at(b, ob, sb, n), wc.at(c, oc, sc, n), out);
             });
         });
-    }))
+    })
 }
 
 /// Copies the walked operand `x` into `out`.

@@ -2,6 +2,7 @@
 
 mod index;
 mod layouts;
+mod limits;
 mod movement;
 mod pointwise;
 mod reduce;

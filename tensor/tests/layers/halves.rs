@@ -1,6 +1,8 @@
 //! Kernels on bf16 against the same operations on the widened operands in f32, rounded once: equal bits where the arithmetic
 //! is the same, and within the rounding of the sums where its order differs (convolutions).
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use tensor::{
     DType, Op, Ops, Tensor,
@@ -19,12 +21,19 @@ fn wide(t: &Tensor) -> Tensor {
     if t.dtype() == DType::BF16 { t.cast(DType::F32).unwrap() } else { t.clone() }
 }
 
+/// Runs `f` on one thread with the instructions of `isa`: the choice is a thread's own.
+fn with_only<R: Send>(isa: Isa, f: impl FnOnce() -> R + Send) -> R {
+    static ALONE: LazyLock<rayon::ThreadPool> =
+        LazyLock::new(|| rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
+    ALONE.install(|| with_isa(isa, f)).unwrap()
+}
+
 /// The bf16 kernel gives the bits of the f32 kernel on widened operands, rounded, with every instruction set.
 fn same_bits(op: impl Into<Op>, ins: &[&Tensor]) {
     let op = op.into();
     let widened: Vec<Tensor> = ins.iter().map(|t| wide(t)).collect();
     for isa in Isa::available() {
-        with_isa(isa, || {
+        with_only(isa, || {
             let found = apply(op.clone(), ins);
             let wanted = apply(op.clone(), &widened.iter().collect::<Vec<_>>());
             for (found, wanted) in found.iter().zip(&wanted) {
@@ -118,7 +127,7 @@ fn close(op: impl Into<Op>, ins: &[&Tensor], terms: usize) {
     let wanted = apply(op.clone(), &widened.iter().collect::<Vec<_>>())[0].to_f64_vec().unwrap();
     let size = 4.0 * (terms as f64).sqrt();
     for isa in Isa::available() {
-        let found = with_isa(isa, || apply(op.clone(), ins)).unwrap();
+        let found = with_only(isa, || apply(op.clone(), ins));
         assert_eq!(found[0].dtype(), DType::BF16);
         for (i, (found, wanted)) in found[0].to_f64_vec().unwrap().iter().zip(&wanted).enumerate() {
             let bound = wanted.abs() / 255.0 + size * 1e-4;

@@ -15,7 +15,7 @@ pub struct Epilogue<'a, T> {
     pub relu: bool,
     /// What is added.
     pub residual: Option<Residual<'a, T>>,
-    /// Clamp below at zero after the residual was added.
+    /// Clamp below at zero after the residual was added; where there is none, `relu` says it all and this is not looked at.
     pub relu_last: bool,
 }
 

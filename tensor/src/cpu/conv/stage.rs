@@ -37,6 +37,10 @@ impl<T: Scalar> Pointwise<'_, T> {
     ) {
         let layout = self.layout;
         assert!(strip.len() >= (to - from) * layout.depth);
+        assert!(
+            self.epilogue.bias.is_none_or(|bias| bias.len() == layout.channels),
+            "bias of a pointwise convolution"
+        );
         let taps = [Tap { x: strip.as_ptr(), w: 0, len: layout.depth, step: layout.depth as isize }];
         for block in &layout.blocks {
             for part in cut(&kernels.tile[block.nv - 1], from, to) {

@@ -70,7 +70,8 @@ impl<'a> Memory<'a> {
     /// No step writes the value while the slice lives.
     pub unsafe fn read<T: Element>(&self, id: ValueId) -> Result<&'a [T]> {
         let Place { start, bytes } = self.place::<T>(id)?;
-        // SAFETY: inside memory that is borrowed for 'a (see `new`), aligned to 64, initialised, and of plain numbers.
+        // SAFETY: inside memory that is borrowed for 'a (see `new`), aligned for `T` as every tensor's elements are, initialised, and of plain
+        // numbers.
         Ok(unsafe { std::slice::from_raw_parts(start.cast(), bytes / size_of::<T>()) })
     }
 
@@ -98,7 +99,7 @@ impl<'a> Memory<'a> {
         crate::cpu::dispatch_any!(meta.dtype, T => {
             // SAFETY: as promised by the caller.
             let from = unsafe { self.read::<T>(id)? };
-            Ok(output::<T>(&meta.dims, Format::ChannelsLast, |to| to.copy_from_slice(from)))
+            output::<T>(&meta.dims, Format::ChannelsLast, |to| to.copy_from_slice(from))
         })
     }
 

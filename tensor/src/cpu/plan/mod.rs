@@ -99,7 +99,7 @@ impl CpuPlan {
         let layout = memory::plan(graph);
         let results = graph.nodes.iter().flat_map(|node| &node.outs).copied();
         let made = results.filter(|id| graph.outputs.contains(id)).collect();
-        let arena = Mutex::new(CpuBuffer::new(layout.bytes));
+        let arena = Mutex::new(CpuBuffer::new(layout.bytes)?);
         Ok(Self { graph: graph.clone(), steps, made, known: known_maps(graph)?, layout, arena })
     }
 
@@ -142,8 +142,8 @@ impl Plan for CpuPlan {
     fn run_timed(&self, inputs: &[&Tensor], tick: &mut dyn FnMut(usize, Duration)) -> Result<Vec<Tensor>> {
         self.graph.check_inputs(inputs)?;
         let inputs = inputs.iter().map(|t| t.to_format(Format::ChannelsLast)).collect::<Result<Vec<_>>>()?;
-        let mut made: Vec<CpuBuffer> =
-            self.made.iter().map(|&id| CpuBuffer::new(self.graph.meta(id).bytes())).collect();
+        let room = |&id| CpuBuffer::new(self.graph.meta(id).bytes());
+        let mut made = self.made.iter().map(room).collect::<Result<Vec<_>>>()?;
         // A run that failed half-way leaves values that the next one writes anew.
         let mut arena = self.arena.lock().unwrap_or_else(PoisonError::into_inner);
         let made_here = self.made.iter().copied().zip(&mut made);

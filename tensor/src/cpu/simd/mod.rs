@@ -132,7 +132,8 @@ thread_local! {
 }
 
 /// Runs `f` with the kernels that this thread starts limited to `isa`; returns `None`, without running it, where the
-/// processor lacks `isa`. Work that `f` hands to other threads keeps the choice as long as this thread starts the kernel.
+/// processor lacks `isa`. Convolutions and matrix products take the choice along to the threads that help with them;
+/// loops over elements ([`super::dispatch`]) look at the thread that runs them, so that tests of those want a pool of one thread.
 pub fn with_isa<R>(isa: Isa, f: impl FnOnce() -> R) -> Option<R> {
     struct Restore(Option<Isa>);
     impl Drop for Restore {

@@ -31,12 +31,14 @@ pub fn fold_batch_norm(graph: &mut Graph) -> Result<()> {
         let mut shape = [1; 4];
         shape[axis] = scale.len();
         let Some(old) = graph.constant_of(weight) else { continue };
-        let weight = old.mul(&scale.reshape(&shape)?)?;
+        // Of halves the statistics are f32: folded in that, and rounded once.
+        let (low, wide) = (old.dtype(), scale.dtype());
+        let weight = old.cast(wide)?.mul(&scale.reshape(&shape)?)?.cast(low)?;
         let shifted = match bias.and_then(|id| graph.constant_of(id)) {
-            Some(bias) => bias.sub(mean)?,
+            Some(bias) => bias.cast(wide)?.sub(mean)?,
             None => mean.neg()?,
         };
-        let bias = shifted.mul(&scale)?.add(beta)?;
+        let bias = shifted.mul(&scale)?.add(beta)?.cast(low)?;
         let (weight, bias) = (graph.constant(weight), graph.constant(bias));
         let out = std::mem::take(&mut graph.nodes[i].outs);
         let node = &mut graph.nodes[at];

@@ -89,7 +89,7 @@ fn slices<T: Real, const N: usize>(vectors: &[Tensor; N]) -> Result<[&[T]; N]> {
     all.into_inner().map_err(|v| Error::value("batch_norm", format!("wants {N} vectors, got {}", v.len())))
 }
 
-fn vector<T: Real>(values: &[f64]) -> Tensor {
+fn vector<T: Real>(values: &[f64]) -> Result<Tensor> {
     cpu::output(&[values.len()], Format::Contiguous, |out: &mut [T]| {
         out.iter_mut().zip(values).for_each(|(o, &v)| *o = T::narrow(v));
     })
@@ -134,7 +134,8 @@ fn statistics<S: Stored>(x: &[S], channels: usize) -> (Vec<f64>, Vec<f64>) {
         }
         total = sum;
     }
-    m2.iter_mut().for_each(|v| *v = (*v / total).max(0.0));
+    // Rounding may take a sum of squares below zero; a NaN stays one.
+    m2.iter_mut().for_each(|v| *v = if *v < 0.0 { 0.0 } else { *v / total });
     (mean, m2)
 }
 
@@ -158,7 +159,7 @@ impl BatchNorm {
         let [gamma, beta] = slices(&given)?;
         let x = pixels(ins[0])?;
         let (mean, var) = statistics::<S>(cpu::slice(&x)?, ins[0].dims()[1]);
-        let (mean, var) = (vector::<S::Real>(&mean), vector::<S::Real>(&var));
+        let (mean, var) = (vector::<S::Real>(&mean)?, vector::<S::Real>(&var)?);
         let channel = [cpu::slice(&mean)?, cpu::slice(&var)?, gamma, beta];
         let y = apply::<S>(ins[0], channel, self.eps, self.relu)?;
         Ok(smallvec![y, mean, var])
@@ -173,7 +174,7 @@ impl BatchNormStats {
     fn of<S: Stored>(x: &Tensor) -> Result<Outputs<Tensor>> {
         let dense = pixels(x)?;
         let (mean, var) = statistics::<S>(cpu::slice(&dense)?, x.dims()[1]);
-        Ok(smallvec![vector::<S::Real>(&mean), vector::<S::Real>(&var)])
+        Ok(smallvec![vector::<S::Real>(&mean)?, vector::<S::Real>(&var)?])
     }
 }
 
@@ -218,7 +219,7 @@ impl BatchNormReduce {
         for c in 0..channels {
             products[c] *= inverse_deviation(channel[1][c].wide(), self.eps);
         }
-        Ok(smallvec![vector::<S::Real>(&sums), vector::<S::Real>(&products)])
+        Ok(smallvec![vector::<S::Real>(&sums)?, vector::<S::Real>(&products)?])
     }
 }
 

@@ -48,7 +48,7 @@ impl Cat {
             })
             .collect::<Result<_>>()?;
         let row: usize = parts.iter().map(|p| p.run).sum();
-        Ok(output::<T>(dims, format, |out| {
+        output::<T>(dims, format, |out| {
             if out.is_empty() {
                 return;
             }
@@ -58,7 +58,7 @@ impl Cat {
             }
             let pieces = out.par_chunks_mut(row * at_once).enumerate();
             pieces.for_each(|(i, out)| fill(&parts, i * at_once, row, out));
-        }))
+        })
     }
 }
 

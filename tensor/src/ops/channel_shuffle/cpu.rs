@@ -24,13 +24,13 @@ impl ChannelShuffle {
     fn pixels<T: Element>(&self, x: &Tensor) -> Result<Tensor> {
         let (channels, elements) = (x.dims()[1], slice::<T>(x)?);
         let size = (CHUNK / channels).max(1) * channels;
-        Ok(output::<T>(x.dims(), Format::ChannelsLast, |y| {
+        output::<T>(x.dims(), Format::ChannelsLast, |y| {
             if y.len() <= size {
                 return shuffle(elements, y, channels, self.groups);
             }
             let pieces = y.par_chunks_mut(size).zip(elements.par_chunks(size));
             pieces.for_each(|(y, x)| shuffle(x, y, channels, self.groups));
-        }))
+        })
     }
 
     fn planes<T: Element>(&self, x: &Tensor) -> Result<Tensor> {
@@ -48,7 +48,7 @@ impl ChannelShuffle {
         let view = grouped.permute(&axes);
         let walk = Walk::new(view.dims(), Format::Contiguous, [&view]);
         let elements = slice::<T>(&dense)?;
-        Ok(output::<T>(x.dims(), Format::Contiguous, |y| copy_to(&walk, elements, y)))
+        output::<T>(x.dims(), Format::Contiguous, |y| copy_to(&walk, elements, y))
     }
 }
 

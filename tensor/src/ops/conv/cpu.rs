@@ -48,7 +48,7 @@ fn run<T: Element + Scalar>(
     let (w, epilogue) = (slice::<T>(&w)?, Epilogue { bias, ..Epilogue::default() });
     Ok(smallvec::smallvec![output(out, Format::ChannelsLast, |y| {
         once(geometry, direction, source, w, epilogue, y);
-    })])
+    })?])
 }
 
 /// [`run`] on bf16 operands: sums in f32, rounded once.
@@ -66,7 +66,7 @@ fn run_bf16(
     let w = slice::<bf16>(&w)?;
     Ok(smallvec::smallvec![output(out, Format::ChannelsLast, |y| {
         half::once(geometry, direction, source, w, bias, y);
-    })])
+    })?])
 }
 
 /// Runs one of the two directions in the operands' type.
@@ -107,13 +107,13 @@ impl Conv2dWeight {
         if x.dtype() == DType::BF16 {
             let (x, g) = (source::<bf16>(&x)?, source::<bf16>(&g)?);
             let fill = |w: &mut [f32]| half::weight_gradient(&geometry, x, g, w);
-            let w = output(&outs[0].dims, Format::Contiguous, fill);
+            let w = output(&outs[0].dims, Format::Contiguous, fill)?;
             return Ok(smallvec::smallvec![w.cast(outs[0].dtype)?]);
         }
         dispatch_float!(self.name(), x.dtype(), T => {
             let (x, g) = (source::<T>(&x)?, source::<T>(&g)?);
             let fill = |w: &mut [T]| weight_gradient_of(&geometry, x, g, w);
-            Ok(smallvec::smallvec![output(&outs[0].dims, Format::Contiguous, fill)])
+            Ok(smallvec::smallvec![output(&outs[0].dims, Format::Contiguous, fill)?])
         })
     }
 }

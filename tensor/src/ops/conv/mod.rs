@@ -66,8 +66,9 @@ impl Conv2d {
     pub fn output_size(&self, size: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
         let mut out = [0; 2];
         for a in 0..2 {
-            let reach = self.dilation[a] * kernel[a].checked_sub(1)? + 1;
-            out[a] = (size[a] + 2 * self.padding[a]).checked_sub(reach)? / self.stride[a] + 1;
+            let reach = self.dilation[a].checked_mul(kernel[a].checked_sub(1)?)?.checked_add(1)?;
+            let padded = self.padding[a].checked_mul(2)?.checked_add(size[a])?;
+            out[a] = padded.checked_sub(reach)? / self.stride[a] + 1;
         }
         Some(out)
     }
@@ -78,14 +79,21 @@ impl ConvTranspose2d {
     pub fn output_size(&self, size: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
         let mut out = [0; 2];
         for a in 0..2 {
-            let full = size[a].checked_sub(1)? * self.conv.stride[a]
-                + self.conv.dilation[a] * kernel[a].checked_sub(1)?
-                + 1
-                + self.output_padding[a];
-            out[a] = full.checked_sub(2 * self.conv.padding[a]).filter(|&o| o > 0)?;
+            let first = size[a].checked_sub(1)?.checked_mul(self.conv.stride[a])?;
+            let reach = self.conv.dilation[a].checked_mul(kernel[a].checked_sub(1)?)?;
+            let full = first.checked_add(reach)?.checked_add(self.output_padding[a])?.checked_add(1)?;
+            out[a] = full.checked_sub(self.conv.padding[a].checked_mul(2)?).filter(|&o| o > 0)?;
         }
         Some(out)
     }
+}
+
+/// Fails where there are no channels to read or to make.
+fn some_channels(op: &'static str, ins: &[Meta], channels: &[usize]) -> Result<()> {
+    if channels.contains(&0) {
+        return Err(Error::shape(op, ins, "wants one input and one output channel at least"));
+    }
+    Ok(())
 }
 
 /// Splits off an optional bias and checks it against `channels(weight)`.
@@ -122,8 +130,9 @@ impl OpDef for Conv2d {
             rank(op, ins, 1, 4, "[K, C/groups, kh, kw]")?;
         }
         let (x, w) = with_bias(op, ins, |w| w.dims[0])?;
-        if x.dims[1] != w.dims[1] * self.groups {
-            let (has, wants, g) = (x.dims[1], w.dims[1] * self.groups, self.groups);
+        some_channels(op, ins, &w.dims[..2])?;
+        if Some(x.dims[1]) != w.dims[1].checked_mul(self.groups) {
+            let (has, wants, g) = (x.dims[1], w.dims[1].saturating_mul(self.groups), self.groups);
             let rule =
                 format!("input has {has} channels, weight {:?} with {g} groups wants {wants}", &w.dims[..]);
             return Err(Error::shape(op, ins, rule));
@@ -156,7 +165,8 @@ impl OpDef for ConvTranspose2d {
             rank(op, ins, 1, 4, "[C, K/groups, kh, kw]")?;
         }
         let groups = self.conv.groups;
-        let (x, w) = with_bias(op, ins, |w| w.dims[1] * groups)?;
+        let (x, w) = with_bias(op, ins, |w| w.dims[1].saturating_mul(groups))?;
+        some_channels(op, ins, &w.dims[..2])?;
         if x.dims[1] != w.dims[0] || w.dims[0] % groups != 0 {
             let rule = format!(
                 "input has {} channels, weight {:?} with {groups} groups wants {}",
@@ -174,7 +184,7 @@ impl OpDef for ConvTranspose2d {
         let Some([h, wd]) = self.output_size([x.dims[2], x.dims[3]], [w.dims[2], w.dims[3]]) else {
             return Err(Error::shape(op, ins, "the padding removes the whole result"));
         };
-        one(Meta::new(&[x.dims[0], w.dims[1] * groups, h, wd][..], x.dtype))
+        one(Meta::new(&[x.dims[0], w.dims[1].saturating_mul(groups), h, wd][..], x.dtype))
     }
 
     fn cost(&self, ins: &[Meta], outs: &[Meta]) -> Cost {
@@ -195,6 +205,7 @@ impl OpDef for Conv2dWeight {
         rank(op, ins, 0, 4, "[N, C, H, W]")?;
         rank(op, ins, 1, 4, "[N, K, Ho, Wo]")?;
         let groups = self.conv.groups;
+        some_channels(op, ins, &[x.dims[1], g.dims[1]])?;
         if x.dims[1] % groups != 0 || g.dims[1] % groups != 0 {
             return Err(Error::shape(op, ins, format!("channels do not split into {groups} groups")));
         }

@@ -42,7 +42,7 @@ impl Copy {
         let walk = Walk::new(x.dims(), self.format, [x.layout()]);
         dispatch_any!(x.dtype(), T => {
             let elements = slice::<T>(x)?;
-            let y = output::<T>(x.dims(), self.format, |y| copy_to(&walk, elements, y));
+            let y = output::<T>(x.dims(), self.format, |y| copy_to(&walk, elements, y))?;
             Ok(Outputs::from_iter([y]))
         })
     }
@@ -75,7 +75,7 @@ impl Unslice {
         }
         dispatch_any!(x.dtype(), T => {
             let elements = slice::<T>(x)?;
-            let y = output::<T>(&self.dims, format, |y| put(&places, elements, y));
+            let y = output::<T>(&self.dims, format, |y| put(&places, elements, y))?;
             Ok(Outputs::from_iter([y]))
         })
     }

@@ -14,6 +14,7 @@ use crate::{
         math::{Real, select},
         pixels::{from_pixels, pixels},
     },
+    layout::place,
 };
 
 /// Pixels of a block.
@@ -213,9 +214,7 @@ impl<'a, T: Real> Operands<'a, T> {
     }
 
     fn unknown(&self, pixel: usize, label: i64) -> Error {
-        let mut rest = pixel;
-        let mut place: Vec<usize> = self.label_dims.iter().rev().map(|&d| (rest % d, rest /= d).0).collect();
-        place.reverse();
+        let place = place(pixel, self.label_dims);
         let axes = match place.len() {
             3 => " (image, row, column)",
             _ => "",

@@ -10,7 +10,7 @@ use crate::{
         dispatch_any, output, slice,
         strided::{CHUNK, Cursor, Walk},
     },
-    layout::order,
+    layout::{order, place},
 };
 
 /// `layout` without steps along `axis`, with the dims of `like`: where an index along that axis adds its own step.
@@ -28,10 +28,7 @@ fn out_of_range(op: &'static str, index: &Tensor, axis: usize, size: usize) -> E
     let Some(at) = values.iter().position(|&i| i < 0 || i >= size as i64) else {
         return Error::value(op, "an index is out of range");
     };
-    let mut rest = at;
-    let mut place: Vec<usize> = index.dims().iter().rev().map(|&d| (rest % d, rest /= d).0).collect();
-    place.reverse();
-    let value = values[at];
+    let (value, place) = (values[at], place(at, index.dims()));
     Error::value(op, format!("index {value} at {place:?} is outside axis {axis} of size {size}"))
 }
 
@@ -46,7 +43,7 @@ impl Gather {
         let (size, step) = (x.dims()[self.axis], x.layout().strides()[self.axis]);
         let (elements, places) = (slice::<T>(x)?, slice::<i64>(index)?);
         if index.is_empty() {
-            return Ok(output::<T>(dims, format, |_| ()));
+            return output::<T>(dims, format, |_| ());
         }
         if size == 0 {
             return Err(out_of_range("gather", index, self.axis, size));
@@ -68,7 +65,7 @@ impl Gather {
         let y = output::<T>(dims, format, |out| {
             let pieces = out.par_chunks_mut(CHUNK).enumerate();
             fits = pieces.map(|(i, out)| write(i * CHUNK, out)).reduce(|| true, |a, b| a && b);
-        });
+        })?;
         if fits { Ok(y) } else { Err(out_of_range("gather", index, self.axis, size)) }
     }
 }
@@ -150,7 +147,7 @@ impl ScatterAdd {
         let y = output::<T>(dims, format, |out| {
             let pieces = out.par_chunks_mut(slab * at_once).enumerate();
             fits = pieces.map(|(i, out)| write(i * at_once, out)).reduce(|| true, |a, b| a && b);
-        });
+        })?;
         if fits { Ok(y) } else { Err(out_of_range("scatter_add", index, self.axis, self.len)) }
     }
 }

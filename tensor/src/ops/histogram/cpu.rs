@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     Element, Format, Ops, Outputs, Tensor,
     cpu::{dispatch_float, output, slice, strided::CHUNK},
+    layout::place,
 };
 
 /// Counts the bin of each element of `x`; `bin` is `None` for elements left out. Also returns whether `bin`
@@ -44,7 +45,7 @@ fn count<T: Element>(
     let y = output::<i64>(&[bins], Format::Contiguous, |y| {
         y.fill(0);
         y.iter_mut().zip(counts).for_each(|(y, n)| *y = n);
-    });
+    })?;
     Ok((y, all))
 }
 
@@ -64,10 +65,8 @@ impl Bincount {
     fn outside(&self, x: &Tensor) -> Result<Error> {
         let values = x.cast(DType::I64)?.to_vec::<i64>()?;
         let at = values.iter().position(|&v| v < 0 || v >= self.bins as i64).unwrap_or(0);
-        let mut rest = at;
-        let mut place: Vec<usize> = x.dims().iter().rev().map(|&d| (rest % d, rest /= d).0).collect();
-        place.reverse();
-        let what = format!("value {} at {place:?} has no bin among 0..{}", values[at], self.bins);
+        let what =
+            format!("value {} at {:?} has no bin among 0..{}", values[at], place(at, x.dims()), self.bins);
         Ok(Error::value("bincount", what))
     }
 }

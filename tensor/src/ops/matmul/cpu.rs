@@ -30,7 +30,7 @@ fn run<T: Element + Scalar>(ins: &[&Tensor], out: &[usize]) -> Result<Outputs<Te
         for (i, y) in y.chunks_exact_mut(m * n).enumerate() {
             gemm(m, k, n, a.matrix(i), b.matrix(i), y);
         }
-    });
+    })?;
     Ok(smallvec::smallvec![y])
 }
 

@@ -120,7 +120,16 @@ impl Window {
     }
 }
 
-fn check_index(op: &'static str, ins: &[Meta], dims: &[usize]) -> Result<()> {
+/// Fails unless a place in the window fits into a u8.
+fn check_area(op: &'static str, ins: &[Meta], window: &Window) -> Result<()> {
+    match window.kernel[0].checked_mul(window.kernel[1]) {
+        Some(..=256) => Ok(()),
+        _ => Err(Error::shape(op, ins, "the window's area is at most 256")),
+    }
+}
+
+fn check_index(op: &'static str, ins: &[Meta], window: &Window, dims: &[usize]) -> Result<()> {
+    check_area(op, ins, window)?;
     if ins[1].dtype != DType::U8 {
         return Err(Error::dtype(op, ins, "wants a u8 index as max_pool2d returns it"));
     }
@@ -137,9 +146,7 @@ impl OpDef for MaxPool2d {
 
     fn infer(&self, ins: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
         operands::<1>("max_pool2d", ins)?;
-        if self.window.kernel[0] * self.window.kernel[1] > 256 {
-            return Err(Error::shape("max_pool2d", ins, "the window's area is at most 256"));
-        }
+        check_area("max_pool2d", ins, &self.window)?;
         let y = self.window.pooled("max_pool2d", ins)?;
         let index = Meta::new(y.dims.clone(), DType::U8);
         Ok(smallvec![y, index])
@@ -159,7 +166,7 @@ impl OpDef for PoolGather {
     fn infer(&self, ins: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
         operands::<2>("pool_gather", ins)?;
         let y = self.window.pooled("pool_gather", ins)?;
-        check_index("pool_gather", ins, &y.dims)?;
+        check_index("pool_gather", ins, &self.window, &y.dims)?;
         one(y)
     }
 
@@ -176,7 +183,7 @@ impl OpDef for MaxUnpool2d {
     fn infer(&self, ins: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
         operands::<2>("max_unpool2d", ins)?;
         let x = self.window.unpooled("max_unpool2d", ins, self.size)?;
-        check_index("max_unpool2d", ins, &ins[0].dims)?;
+        check_index("max_unpool2d", ins, &self.window, &ins[0].dims)?;
         one(x)
     }
 

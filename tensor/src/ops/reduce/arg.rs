@@ -9,7 +9,8 @@ use super::{
 use crate::{
     Element, Outputs, Tensor,
     cpu::{
-        multiversion, slice,
+        dispatch::vectorized,
+        slice,
         strided::{CHUNK, Cursor},
     },
 };
@@ -90,7 +91,7 @@ fn search<T: Element>(
     })
 }
 
-multiversion! {
+vectorized! {
     /// Searches several rows of `len` adjacent elements at once.
     fn side_by_side<T: Element>(rows: [&[T]; ROWS], len: usize, better: &impl Fn(T, T) -> bool) -> [i64; ROWS] {
         let rows = rows.map(|row| &row[..len]);
@@ -108,7 +109,7 @@ multiversion! {
     }
 }
 
-multiversion! {
+vectorized! {
     /// Searches the columns of `len` rows, `step` apart, at once.
     fn columns<T: Element>(x: &[T], len: usize, step: usize, out: &mut [i64], better: &impl Fn(T, T) -> bool) {
         let (blocks, rest) = out.as_chunks_mut::<COLUMNS>();

@@ -68,7 +68,7 @@ impl Split {
         fill: impl FnOnce(&mut [T]),
     ) -> Result<Tensor> {
         let sizes: Dims = self.axes.iter().map(|&a| x.dims()[a]).collect();
-        let y = output::<T>(&sizes, Format::Contiguous, fill);
+        let y = output::<T>(&sizes, Format::Contiguous, fill)?;
         // Back to the operand's order of axes; then those of size 1 where reduced axes stay.
         let mut places: Dims = (0..self.axes.len()).collect();
         places.sort_by_key(|&i| self.axes[i]);

@@ -101,13 +101,13 @@ fn gather<T: Real>(x: &Tensor, to: &[usize], rows: &Taps<T>, columns: &Taps<T>) 
     let x = cpu::slice::<T>(&x)?;
     let (c, line) = (dims[1], dims[3] * dims[1]);
     let (height, width) = (to[2], to[3] * c);
-    Ok(cpu::output(to, Format::ChannelsLast, |y: &mut [T]| {
+    cpu::output(to, Format::ChannelsLast, |y: &mut [T]| {
         if width > 0 {
             y.par_chunks_mut(width).with_min_len(TASK.div_ceil(width)).enumerate().for_each(|(i, y)| {
                 gather_row(&x[i / height * dims[2] * line..], y, c, line, &rows[i % height], columns);
             });
         }
-    }))
+    })
 }
 
 impl Resize2d {

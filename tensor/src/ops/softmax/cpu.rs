@@ -81,7 +81,7 @@ fn run(op: &'static str, x: &Tensor, axis: usize, log: bool) -> Result<Outputs<T
             } else {
                 softmax_pixels::<T, NARROW>(values, y, k, log);
             }
-        });
+        })?;
         if channels || last {
             return Ok(smallvec![y]);
         }

@@ -92,7 +92,8 @@ fn zip<T: Element, const I: usize, const O: usize>(
         *to = slice::<T>(t)?;
     }
     let len = slices[0].len();
-    let mut buffers: [CpuBuffer; O] = std::array::from_fn(|_| CpuBuffer::new(size_of_val(slices[0])));
+    let buffers = (0..O).map(|_| CpuBuffer::new(size_of_val(slices[0]))).collect::<Result<Vec<_>>>()?;
+    let Ok(mut buffers) = <[CpuBuffer; O]>::try_from(buffers) else { unreachable!("there are O of them") };
     let mut outs = buffers.each_mut().map(|b| &mut b.as_mut_slice::<T>()[..len]);
     // One length for all, so that the loop needs no checks.
     let ins_all = slices.map(|s| &s[..len]);

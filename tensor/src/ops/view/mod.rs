@@ -1,10 +1,11 @@
 //! Views: operations that only change a layout. They run without a kernel, on every device
 //! ([`crate::execute`] does them), except a reshape that strides can not express, which copies first.
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use crate::{
     Cost, Dims, Error, Layout, Meta, OpDef, Result,
+    meta::count,
     op::{one, operands},
 };
 
@@ -48,7 +49,8 @@ impl Span {
 
     /// Whether it lies within an axis of `size` elements.
     pub fn fits(&self, size: usize) -> bool {
-        self.step > 0 && (self.len == 0 || self.start + (self.len - 1) * self.step < size)
+        let last = || self.len.saturating_sub(1).checked_mul(self.step)?.checked_add(self.start);
+        self.step > 0 && (self.len == 0 || last().is_some_and(|last| last < size))
     }
 }
 
@@ -66,7 +68,7 @@ impl OpDef for Reshape {
 
     fn infer(&self, ins: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
         let [x] = operands("reshape", ins)?;
-        if x.len() != self.dims.iter().product::<usize>() {
+        if x.len() != count(&self.dims) {
             let rule = format!("{:?} has another number of elements", &self.dims[..]);
             return Err(Error::shape("reshape", ins, rule));
         }
@@ -159,14 +161,10 @@ impl Slice {
         spans.fold(layout.clone(), |l, (axis, s)| l.slice(axis, s.start, s.len, s.step))
     }
 
-    /// A window of `len` from `start` along one axis, the other axes whole.
-    pub fn along(dims: &[usize], axis: usize, start: usize, len: usize) -> Self {
+    /// A window of `len` from `start` along one axis, the other axes whole; none where there is no such axis.
+    pub fn along(dims: &[usize], axis: usize, start: usize, len: usize) -> Option<Self> {
         let mut spans: SmallVec<[Span; 4]> = dims.iter().map(|&d| Span::all(d)).collect();
-        if let Some(span) = spans.get_mut(axis) {
-            *span = Span { start, len, step: 1 };
-        } else {
-            spans = smallvec![]; // the shape rule reports it
-        }
-        Self { spans }
+        *spans.get_mut(axis)? = Span { start, len, step: 1 };
+        Some(Self { spans })
     }
 }

@@ -169,6 +169,12 @@ impl<T: Scalar> WinogradJob<'_, T> {
         assert_eq!(self.source.data.len(), self.batch * h * w * self.source.pitch);
         assert!(self.source.start + self.source.len <= self.source.pitch);
         assert_eq!(y.len(), self.batch * h * w * self.last_channels());
+        let fits = |bias: Option<&[T]>, channels| bias.is_none_or(|bias| bias.len() == channels);
+        assert!(
+            fits(self.epilogue.bias, self.channels()),
+            "bias length does not fit {} channels",
+            self.channels()
+        );
         let y = Shared(y.as_mut_ptr());
         let mut tasks = Vec::new();
         for job in self.parts {

@@ -102,6 +102,7 @@ fn fits<T: Scalar>(g: &ConvGeometry) -> bool {
         && g.stride == [1, 1]
         && d == across
         && g.padding == [d, d]
+        && (g.in_h, g.in_w) == (g.out_h, g.out_w)
         && g.c_in.is_multiple_of(lanes)
         && g.c_out.is_multiple_of(lanes)
         && g.c_in.min(g.c_out) >= 32

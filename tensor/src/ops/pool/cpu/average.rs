@@ -69,7 +69,7 @@ impl AvgPool2d {
                 for_rows(y, map.images, map.pooled[0], |n, oh, y| {
                     average_row(&x[n * map.image()..], y, &map, oh, self.count_padding);
                 });
-            });
+            })?;
             Ok(smallvec![y])
         })
     }
@@ -85,7 +85,7 @@ impl AvgPool2dInput {
                 for_rows(x, map.images, map.size[0], |n, h, x| {
                     spread_row(&g[n * map.pooled_image()..], x, &map, h, self.pool.count_padding);
                 });
-            });
+            })?;
             Ok(smallvec![x])
         })
     }

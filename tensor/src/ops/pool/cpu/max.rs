@@ -193,7 +193,7 @@ impl MaxPool2d {
                         .enumerate()
                         .for_each(rows);
                 }
-            });
+            })?;
             Ok(smallvec![y, index])
         })
     }
@@ -213,7 +213,7 @@ impl PoolGather {
                     let index = &index[(n * map.pooled[0] + oh) * line..][..line];
                     pick_row(&x[n * map.image()..], index, y, &map, oh);
                 });
-            });
+            })?;
             Ok(smallvec![y])
         })
     }
@@ -240,7 +240,7 @@ impl MaxUnpool2d {
                         x.fill(T::ZERO);
                     }
                 });
-            });
+            })?;
             Ok(smallvec![x])
         })
     }
