@@ -14,18 +14,22 @@ use crate::{
 };
 
 /// Gradients of a scalar with respect to the leaves of its tape.
-#[derive(Debug, Default)]
-pub struct Grads(HashMap<usize, Tensor>);
+#[derive(Debug)]
+pub struct Grads {
+    tape: Tape,
+    /// By node.
+    leaves: HashMap<usize, Tensor>,
+}
 
 impl Grads {
-    /// The gradient of a leaf; `None` where the scalar does not depend on it.
+    /// The gradient of a leaf; `None` where the scalar does not depend on it, or the leaf is another tape's.
     pub fn get(&self, leaf: &Var) -> Option<&Tensor> {
-        self.0.get(&leaf.edge()?.node)
+        self.leaves.get(&leaf.edge_on(&self.tape)?.node)
     }
 
     /// The gradient of a leaf, taken out.
     pub fn take(&mut self, leaf: &Var) -> Option<Tensor> {
-        self.0.remove(&leaf.edge()?.node)
+        self.leaves.remove(&leaf.edge_on(&self.tape)?.node)
     }
 }
 
@@ -160,7 +164,7 @@ pub(crate) fn backward(loss: &Var) -> Result<Grads> {
     let finished = finished?;
     let leaves =
         finished.into_iter().filter_map(|(node, mut grads)| Some((node, grads[0].take()?.into_tensor())));
-    Ok(Grads(leaves.collect()))
+    Ok(Grads { tape: tape.clone(), leaves: leaves.collect() })
 }
 
 /// Gradients of `outputs`, weighted by `seeds` of the same dims, with respect to `inputs`; `None` where there
@@ -182,13 +186,14 @@ pub(crate) fn backward(loss: &Var) -> Result<Grads> {
 /// ```
 ///
 /// # Errors
-/// [`Error::Spent`] after [`Var::backward`], or what a rule reports.
+/// Seeds that are not one for each output, of its dims and type; [`Error::Spent`] after [`Var::backward`]; what a rule reports.
 pub fn gradients(
     outputs: &[&Var],
     seeds: &[Var],
     inputs: &[&Var],
     create_graph: bool,
 ) -> Result<Vec<Option<Var>>> {
+    check_seeds(outputs, seeds)?;
     let all: Vec<&Var> = outputs.iter().chain(inputs).copied().collect();
     let Some(tape) = common_tape(|| "gradients".into(), &all)? else {
         return Ok(inputs.iter().map(|_| None).collect());
@@ -207,6 +212,22 @@ pub fn gradients(
     let finished = walk.run(&seeded)?;
     let grad = |v: &&Var| v.edge().and_then(|e| finished.get(&e.node)?.get(e.output)?.clone());
     Ok(inputs.iter().map(grad).collect())
+}
+
+fn check_seeds(outputs: &[&Var], seeds: &[Var]) -> Result<()> {
+    if outputs.len() != seeds.len() {
+        let (outputs, seeds) = (outputs.len(), seeds.len());
+        return Err(Error::Message(format!("gradients: {outputs} outputs want a seed each, got {seeds}")));
+    }
+    match outputs.iter().zip(seeds).position(|(out, seed)| out.meta() != seed.meta()) {
+        Some(i) => {
+            let (out, seed) = (outputs[i].meta(), seeds[i].meta());
+            Err(Error::Message(format!(
+                "gradients: output {i} is {out}, its seed {seed}; they must be alike"
+            )))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The gradients of a composition: applies `compose` to `ins` and returns the gradients of what it returns,

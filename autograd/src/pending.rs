@@ -80,7 +80,10 @@ mod tests {
     use super::*;
 
     fn part(start: usize, len: usize, value: f64) -> (Slice, Var) {
-        (Slice::along(&[2, 4], 1, start, len), Var::new(Tensor::full(value, &[2, len], DType::F64).unwrap()))
+        (
+            Slice::along(&[2, 4], 1, start, len).unwrap(),
+            Var::new(Tensor::full(value, &[2, len], DType::F64).unwrap()),
+        )
     }
 
     fn total(parts: Vec<(Slice, Var)>, whole: Option<f64>) -> Vec<f64> {

@@ -1,6 +1,6 @@
 //! The tape: what was applied, in order. Push order is topological order, so backward is a reverse loop.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, fmt, rc::Rc};
 
 use smallvec::SmallVec;
 use tensor::{Cost, Meta, Op, Tensor};
@@ -10,6 +10,15 @@ use crate::{CustomOp, Result, Var, rules::Saves};
 /// A list of applied operations. Cloning shares it.
 #[derive(Clone)]
 pub struct Tape(pub(crate) Rc<RefCell<Inner>>);
+
+impl fmt::Debug for Tape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.try_borrow() {
+            Ok(inner) => write!(f, "Tape({} nodes)", inner.nodes.len()),
+            Err(_) => f.write_str("Tape(in use)"),
+        }
+    }
+}
 
 pub(crate) type Hook = Box<dyn FnMut(&Tensor) -> Result<()>>;
 

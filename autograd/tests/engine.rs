@@ -37,6 +37,33 @@ fn a_spent_tape_says_so() {
 }
 
 #[test]
+fn seeds_are_of_their_outputs() {
+    let tape = Tape::new();
+    let x = tape.leaf(vector(&[1.0, 2.0, 3.0]));
+    let y = x.square().unwrap();
+    let one = |dims: &[usize]| Var::new(Tensor::ones(dims, DType::F64).unwrap());
+    let says = |outs: &[&Var], seeds: &[Var], words: &str| {
+        let error = gradients(outs, seeds, &[&x], false).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    says(&[&y, &y], &[one(&[3])], "2 outputs want a seed each, got 1");
+    says(&[&y], &[one(&[2, 3])], "output 0 is f64[3], its seed f64[2, 3]");
+    says(&[&y], &[Var::new(Tensor::ones(&[3], DType::F32).unwrap())], "its seed f32[3]");
+}
+
+#[test]
+fn gradients_are_of_their_own_tape() {
+    let run = || {
+        let tape = Tape::new();
+        let x = tape.leaf(vector(&[1.0, 2.0]));
+        (x.square().unwrap().sum_all().unwrap().backward().unwrap(), x)
+    };
+    let ((mut grads, x), (_, other)) = (run(), run());
+    assert!(grads.get(&other).is_none() && grads.take(&other).is_none());
+    assert_eq!(grad(&grads, &x), [2.0, 4.0]);
+}
+
+#[test]
 fn two_tapes_do_not_mix() {
     let (a, b) = (Tape::new().leaf(vector(&[1.0])), Tape::new().leaf(vector(&[1.0])));
     let error = a.add(&b).unwrap_err();
