@@ -37,7 +37,7 @@ pub fn state_dict(model: &dyn Module) -> Vec<(String, Tensor)> {
 /// training head). Everything is checked first: after an error the model is as it was.
 ///
 /// # Errors
-/// Tensors that are missing, unexpected or of other dims, all listed at once.
+/// Tensors that are missing, unexpected or of other dims or kind, all listed at once.
 pub fn load_state(model: &dyn Module, tensors: &BTreeMap<String, Tensor>, skip: &[&str]) -> Result<()> {
     let entries = Collect::of(model);
     let (mut missing, mut misfits, mut values) = (vec![], vec![], vec![]);
@@ -61,7 +61,7 @@ pub fn load_state(model: &dyn Module, tensors: &BTreeMap<String, Tensor>, skip: 
     }
     let mut why = String::new();
     list(&mut why, "missing", &missing.iter().map(|n| hinted(n, &unexpected)).collect::<Vec<_>>());
-    list(&mut why, "of other dims", &misfits);
+    list(&mut why, "of other dims or kind", &misfits);
     list(&mut why, "unexpected", &unexpected);
     Err(Error::config("state does not fit the model", why))
 }

@@ -75,7 +75,7 @@ pub trait Collective: Debug + Send + Sync {
         self.start_all_reduce(value)?.wait()
     }
 
-    /// What each rank brings, in the order of the ranks.
+    /// What each rank brings, in the order of the ranks. Zeros come without a sign.
     ///
     /// # Errors
     /// [`Error::Collective`].

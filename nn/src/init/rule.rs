@@ -79,11 +79,6 @@ impl Init {
         Self::Uniform { low: -bound, high: bound }
     }
 
-    /// The gain that keeps the variance through a leaky ReLU of this slope.
-    pub fn leaky_gain(slope: f64) -> f64 {
-        (2.0 / (1.0 + slope * slope)).sqrt()
-    }
-
     /// A tensor drawn by this rule.
     ///
     /// # Errors

@@ -2,6 +2,9 @@
 
 use crate::{Error, Result};
 
+/// By so much a quotient of shares may fall short of the power of ten that it is.
+const ROUNDING: f64 = 1e-9;
+
 /// What the object weighted focal loss knows of each class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassBalance {
@@ -35,7 +38,7 @@ impl ClassBalance {
         };
         Ok(Self {
             alpha: each(&|f| omega(f) / largest, 1.0),
-            gamma: each(&|f| (f / rarest).log10().floor(), 0.0),
+            gamma: each(&|f| (f / rarest * (1.0 + ROUNDING)).log10().floor(), 0.0),
         })
     }
 
@@ -53,6 +56,8 @@ mod tests {
     fn equations_2_and_3() {
         let b = ClassBalance::from_frequencies(&[0.6, 0.3, 0.08, 0.015, 0.005]).unwrap();
         assert_eq!(b.gamma, [2.0, 1.0, 1.0, 0.0, 0.0]);
+        // 0.7/0.07 is a little less than ten.
+        assert_eq!(ClassBalance::from_frequencies(&[0.7, 0.07]).unwrap().gamma, [1.0, 0.0]);
         assert_eq!(b.alpha[4], 1.0);
         assert!((b.alpha[0] - 1.025_f64.ln() / 1.62_f64.ln()).abs() < 1e-12);
     }

@@ -3,7 +3,7 @@
 use autograd::Var;
 use tensor::{DType, Ops, Tensor};
 
-use super::{ClassBalance, IGNORE, focal::focal_sum, widened};
+use super::{ClassBalance, IGNORE, class_counts, focal::focal_sum, widened};
 use crate::{
     Collective, Error, Result,
     collective::{Share, Solo},
@@ -51,6 +51,8 @@ impl Bootstrapped {
             let why = format!("{images} images have labels of dims {:?}", labels.dims());
             return Err(Error::config("bootstrapped cross entropy", why));
         }
+        // Of all images, so that a foreign label is told with the number of its own.
+        class_counts(labels, classes, self.ignore)?;
         let uniform = ClassBalance::uniform(classes);
         let total = Share::find(images, ranks)?.total.max(1);
         let mut sum = None;
@@ -77,7 +79,6 @@ impl Bootstrapped {
         let p: Vec<f64> = logits.log_softmax(1)?.to_f64_vec()?;
         let mut values = labels.cast(DType::I64)?.to_vec::<i64>()?;
         let pixels = values.len();
-        // A foreign label stays, so that the loss names it.
         let loss =
             |at: usize, label: i64| Some(-*p.get(usize::try_from(label).ok()?.checked_mul(pixels)? + at)?);
         let mut order: Vec<(f64, usize)> = values
@@ -165,7 +166,10 @@ mod tests {
         assert_eq!(value(Bootstrapped::default(), &logits, &none), 0.0);
         let foreign = Tensor::from_vec(vec![0_u8, 1, 7, 0, 1, 0, 0, 0, 0, 0], &[2, 5]).unwrap();
         let error = Bootstrapped::default().forward(&Var::new(logits.clone()), &foreign).unwrap_err();
-        assert!(error.to_string().contains('7'), "{error}");
+        assert!(error.to_string().contains("has the label 7"), "{error}");
+        let in_the_second = Tensor::from_vec(vec![0_u8, 1, 0, 0, 1, 0, 0, 7, 0, 0], &[2, 5]).unwrap();
+        let error = Bootstrapped::default().forward(&Var::new(logits.clone()), &in_the_second).unwrap_err();
+        assert!(error.to_string().contains("pixel 2 of image 1"), "{error}");
         let short = Tensor::from_vec(vec![0_u8; 5], &[1, 5]).unwrap();
         assert!(Bootstrapped::default().forward(&Var::new(logits), &short).is_err());
     }

@@ -3,7 +3,7 @@
 use tensor::{Op, Ops, Tensor, ops::SquareSum};
 
 use super::Gradient;
-use crate::{Result, optim::check_finite};
+use crate::{Error, Result, optim::check_finite};
 
 /// Added to the norm that limits are divided by, as in PyTorch.
 const EPS: f64 = 1e-6;
@@ -12,7 +12,7 @@ const EPS: f64 = 1e-6;
 /// `max/(norm + 1e-6)`, as in PyTorch.
 ///
 /// # Errors
-/// [`crate::Error::NonFinite`] where the norm is NaN or infinite: no factor repairs that.
+/// [`crate::Error::NonFinite`] where a gradient is NaN or infinite, another where the norm alone is: no factor repairs that.
 pub fn clip_norm(grads: &mut [Gradient], max: f64) -> Result<f64> {
     if grads.is_empty() {
         return Ok(0.0);
@@ -20,6 +20,10 @@ pub fn clip_norm(grads: &mut [Gradient], max: f64) -> Result<f64> {
     let norm = norm(grads)?.item()?;
     if !norm.is_finite() {
         check_finite(grads)?;
+        return Err(Error::config(
+            "gradient clipping",
+            "the squares of the gradients are too large to be added up",
+        ));
     }
     let factor = max / (norm + EPS);
     if factor < 1.0 {
@@ -85,6 +89,10 @@ mod tests {
         assert!(flat(&g).iter().zip([1.0, 1.5, 3.0]).all(|(a, b)| (a - b).abs() < 1e-6));
         let error = clip_norm(&mut grads([1.0, 1.0], f32::NAN), 1.0).unwrap_err().to_string();
         assert!(error.contains("gradient of b"), "{error}");
+        let mut large = grads([0.0, 0.0], 0.0);
+        large[0].value = Tensor::from_slice(&[1e200_f64], &[1]).unwrap();
+        let error = clip_norm(&mut large[..1], 1.0).unwrap_err().to_string();
+        assert!(error.contains("too large to be added up"), "{error}");
     }
 
     #[test]

@@ -24,6 +24,9 @@ impl LossScale {
     pub const FIRST: f64 = 65536.0;
     /// The largest scale: beyond it no gradient of a half is too small, and f32 would overflow at last.
     pub const MOST: f64 = 16_777_216.0;
+
+    /// The smallest scale: one over it is finite in f32.
+    pub const LEAST: f64 = 1.0 / Self::MOST;
     /// Good steps after which the scale doubles.
     pub const PATIENCE: f64 = 2000.0;
 
@@ -115,7 +118,8 @@ impl LossScale {
         let good = self.good.add_scalar(1.0)?;
         let due = good.greater_equal(&zero.add_scalar(Self::PATIENCE)?)?;
         let grown = self.scale.mul_scalar(2.0)?.clamp(0.0, Self::MOST)?;
-        let (kept, halved) = (due.select(&grown, &self.scale)?, self.scale.mul_scalar(0.5)?);
+        let (kept, halved) =
+            (due.select(&grown, &self.scale)?, self.scale.mul_scalar(0.5)?.clamp(Self::LEAST, Self::MOST)?);
         self.good = finite.select(&due.select(&zero, &good)?, &zero)?;
         self.scale = finite.select(&kept, &halved)?;
         Ok(())

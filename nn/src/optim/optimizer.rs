@@ -70,11 +70,6 @@ impl Optimizer {
         self.rate
     }
 
-    /// Changes the base rate.
-    pub fn set_rate(&mut self, rate: f64) {
-        self.rate = rate;
-    }
-
     /// Name of the rule.
     pub fn name(&self) -> &'static str {
         self.rule.name()

@@ -69,9 +69,7 @@ impl Guest {
         let bytes = if brings { value.to_bytes()? } else { vec![] };
         let number = {
             let mut state = self.link.lock();
-            if let Some(failure) = &state.failure {
-                return Err(failure.clone().into());
-            }
+            state.check(self.rank)?;
             state.calls += 1;
             state.calls - 1
         };
@@ -81,14 +79,14 @@ impl Guest {
             // The thread that hears comes to know why.
             Err(_) => self
                 .link
-                .wait(number)
+                .wait(number, self.rank)
                 .and_then(|_| Err(Failure::Lost { rank: 0, why: "it left".into() }.into())),
         }
     }
 
     fn call(&self, call: &Call, value: &Tensor, brings: bool) -> Result<Tensor> {
         let number = self.put(call, value, brings)?;
-        self.link.tensor(number, &value.meta())
+        self.link.tensor(number, self.rank, &value.meta())
     }
 }
 
@@ -97,22 +95,20 @@ impl Link {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the bytes that a call results in.
-    fn wait(&self, number: u64) -> Result<Vec<u8>> {
+    /// Waits for the bytes that a call of this rank results in.
+    fn wait(&self, number: u64, rank: usize) -> Result<Vec<u8>> {
         let mut state = self.lock();
         loop {
             if let Some(result) = state.take(number) {
                 return result.map_err(|why| Error::config("collective", why));
             }
-            if let Some(failure) = &state.failure {
-                return Err(failure.clone().into());
-            }
+            state.check(rank)?;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn tensor(&self, number: u64, meta: &Meta) -> Result<Tensor> {
-        Ok(Tensor::from_bytes(&self.wait(number)?, &meta.dims, meta.dtype)?)
+    fn tensor(&self, number: u64, rank: usize, meta: &Meta) -> Result<Tensor> {
+        Ok(Tensor::from_bytes(&self.wait(number, rank)?, &meta.dims, meta.dtype)?)
     }
 
     /// Takes what rank 0's process sends, until there is no more to come.
@@ -162,6 +158,15 @@ impl Link {
 }
 
 impl State {
+    /// Fails where nothing will come any more: the group has failed, or this rank has ended.
+    fn check(&self, rank: usize) -> Result<()> {
+        match &self.failure {
+            Some(failure) => Err(failure.clone().into()),
+            None if self.ended => Err(Error::config("collective", format!("rank {rank} has ended"))),
+            None => Ok(()),
+        }
+    }
+
     /// The result of a call, where it is here.
     fn take(&mut self, number: u64) -> Option<Result<Vec<u8>, String>> {
         let result = self.results.get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)?.take();
@@ -176,13 +181,14 @@ impl State {
 /// A sum that this rank has sent its part of.
 struct Begun {
     link: Arc<Link>,
+    rank: usize,
     number: u64,
     meta: Meta,
 }
 
 impl Pending for Begun {
     fn wait(self: Box<Self>) -> Result<Tensor> {
-        self.link.tensor(self.number, &self.meta)
+        self.link.tensor(self.number, self.rank, &self.meta)
     }
 }
 
@@ -198,7 +204,7 @@ impl Collective for Guest {
     fn start_all_reduce(&self, value: &Tensor) -> Result<Box<dyn Pending>> {
         let meta = value.meta();
         let number = self.put(&Call::Sum(meta.clone()), value, true)?;
-        Ok(Box::new(Begun { link: self.link.clone(), number, meta }))
+        Ok(Box::new(Begun { link: self.link.clone(), rank: self.rank, number, meta }))
     }
 
     fn broadcast(&self, value: &Tensor, root: usize) -> Result<Tensor> {

@@ -113,6 +113,31 @@ fn a_rank_that_fails_panics_or_leaves_is_named_everywhere() {
     all_say(&ends, "ranks disagree: at call 2");
 }
 
+/// A call that comes too late, from a thread that the rank has left behind.
+#[test]
+fn a_rank_that_has_ended_makes_no_calls() {
+    let (say, heard) = mpsc::channel();
+    let address = free_address();
+    let start = |first: usize| {
+        let (meeting, say) = (Meeting { timeout: PATIENT, ..meeting(&address, 2, first, 1) }, say.clone());
+        thread::spawn(move || {
+            come(&meeting).unwrap().run(move |ranks| {
+                let (say, late) = (say.clone(), ranks.clone());
+                if ranks.rank() == 1 {
+                    thread::spawn(move || say.send(late.barrier().map_err(|e| e.to_string())));
+                }
+                Ok::<_, Error>(())
+            })
+        })
+    };
+    for process in [start(0), start(1)] {
+        // Whether the call came before the end, which then is a failure, is chance.
+        let _ = process.join().unwrap();
+    }
+    let told = heard.recv_timeout(PATIENT).expect("an answer").unwrap_err();
+    assert!(told.contains("has ended") || told.contains("it ended while"), "{told}");
+}
+
 #[test]
 fn a_rank_that_hangs_is_named_everywhere() {
     for hangs in [0, 1] {
