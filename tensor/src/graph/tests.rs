@@ -197,6 +197,25 @@ return %10
     check(&graph);
 }
 
+/// A model traced in mixed precision: statistics are f32, weights halves.
+#[test]
+fn batch_norm_goes_into_a_convolution_of_halves() {
+    let mut b = Builder::new();
+    let x = b.image([1, 4, 5, 6]);
+    let half = Cast { dtype: DType::BF16 };
+    let (x, weight) = (b.push(half.clone(), &[x]), b.noise(&[4, 4, 1, 1]).cast(DType::BF16).unwrap());
+    let weight = b.graph.constant(weight);
+    let y = b.push(Conv2d::default(), &[x, weight]);
+    let y = b.norm(y, true);
+    let graph = b.finish(&[y]);
+    let fused = optimized(&graph);
+    assert!(fused.to_string().contains("conv2d 1x1(%1) + bias, relu -> bf16[1, 4, 5, 6]"), "{fused}");
+    let inputs = inputs(&graph);
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    let [found, wanted] = [&fused, &graph].map(|graph| interpret(graph, &inputs).unwrap());
+    Nearness::Most.check(&found, &wanted, &[&graph, &fused]);
+}
+
 /// A unit of DSNet: half of the channels passes, the other goes through a branch, joined and shuffled.
 fn basic(b: &mut Builder, x: ValueId) -> ValueId {
     let half = b.channels(x) / 2;
