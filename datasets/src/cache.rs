@@ -233,6 +233,10 @@ impl Dataset for Cached {
         self.inner.name(index)
     }
 
+    fn name_below_root(&self, index: usize) -> String {
+        self.inner.name_below_root(index)
+    }
+
     fn classes(&self) -> &Classes {
         self.inner.classes()
     }

@@ -148,6 +148,11 @@ pub trait Dataset: Send + Sync {
     /// Where sample `index` comes from: the image's path, or the scene's number. Panics beyond the end.
     fn name(&self, index: usize) -> &str;
 
+    /// The name as seen from the dataset's own folder: the same wherever that lies. Panics beyond the end.
+    fn name_below_root(&self, index: usize) -> String {
+        self.name(index).to_owned()
+    }
+
     /// The labelling scheme.
     fn classes(&self) -> &Classes;
 

@@ -101,6 +101,10 @@ impl Dataset for Pairs {
         &self.pairs[index].name
     }
 
+    fn name_below_root(&self, index: usize) -> String {
+        relative(Path::new(self.name(index)), &self.root)
+    }
+
     fn classes(&self) -> &Classes {
         &self.classes
     }

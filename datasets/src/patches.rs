@@ -82,6 +82,11 @@ impl fmt::Display for PatchGrid {
     }
 }
 
+/// The name of sample `index`, a part of the picture called `whole`.
+fn part_name(whole: &str, index: usize, grid: PatchGrid) -> String {
+    format!("{whole} (part {} of {})", index % grid.count() + 1, grid.count())
+}
+
 /// A dataset whose samples are the parts of another one's, those of one picture after each other.
 pub struct Patches {
     whole: Arc<dyn Dataset>,
@@ -97,9 +102,7 @@ impl Patches {
     pub fn new(whole: Arc<dyn Dataset>, grid: PatchGrid) -> Result<Patches> {
         let size = whole.image(0)?.size();
         grid.area(0, size)?;
-        let name = |i: usize| {
-            format!("{} (part {} of {})", whole.name(i / grid.count()), i % grid.count() + 1, grid.count())
-        };
+        let name = |i: usize| part_name(whole.name(i / grid.count()), i, grid);
         let names = (0..whole.len() * grid.count()).map(name).collect();
         Ok(Patches { whole, grid, names, size })
     }
@@ -124,6 +127,10 @@ impl Dataset for Patches {
 
     fn name(&self, index: usize) -> &str {
         &self.names[index]
+    }
+
+    fn name_below_root(&self, index: usize) -> String {
+        part_name(&self.whole.name_below_root(index / self.grid.count()), index, self.grid)
     }
 
     fn classes(&self) -> &Classes {

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use datasets::{
-    Annotation, CamVid, Cityscapes, Dataset, Depth, Error, Image, LabelMap, Pairs, Split, check,
-    write_cityscapes,
+    Annotation, Cached, CamVid, Cityscapes, Dataset, Depth, Error, Image, LabelMap, Pairs, Patches, Split,
+    check, write_cityscapes,
 };
 
 use crate::support::{camvid, picture, scenes};
@@ -237,6 +238,27 @@ fn camvid_lists_with_a_foreign_prefix_work() {
         assert_eq!(got, if stored == 11 { 255 } else { stored });
     }
     assert!(problems(&data, Depth::Full).is_empty());
+}
+
+/// Processes of one training have the data below folders of their own, and compare names.
+#[test]
+fn names_below_the_root_do_not_depend_on_where_it_lies() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let names = |root: &Path| -> Vec<String> {
+        camvid(root, 2);
+        exported(root, 2);
+        let kept: Arc<dyn Dataset> = {
+            let data: Arc<dyn Dataset> = Arc::new(CamVid::open(root, Split::Train).unwrap());
+            Arc::new(Cached::new(data, &root.join("kept"), 1 << 20).unwrap())
+        };
+        let parts = Patches::new(kept, "8x8:1x2".parse().unwrap()).unwrap();
+        let all: [&dyn Dataset; 2] = [&parts, &open(root)];
+        all.iter().flat_map(|data| (0..data.len()).map(|i| data.name_below_root(i))).collect()
+    };
+    let (here, there) = (names(one.path()), names(two.path()));
+    assert_eq!(here, there);
+    assert_eq!(here[1], "train/0.png (part 2 of 2)");
+    assert!(here[4].starts_with("leftImg8bit/train/"), "{here:?}");
 }
 
 #[test]

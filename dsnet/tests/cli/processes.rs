@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    program::{Said, TINY, fails, succeeds},
+    program::{Said, TINY, camvid, fails, succeeds},
     running::{ended_alike, finish, signal, start_with, steps, wait_until},
 };
 
@@ -103,6 +103,33 @@ fn four_processes_train_as_one_with_four_ranks() {
     assert!(last(&at.join("four")) == last(&at.join("b/0/run")));
     let said = fs::read_to_string(at.join("b/0/err.txt")).unwrap();
     assert!(said.contains("4 ranks with a thread each, in 2 processes"), "{said}");
+}
+
+#[test]
+fn each_process_may_have_its_own_root() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let args = |root: &'static str| {
+        let mut args = vec!["train", "--data=camvid", root, "--model=dsnet-tiny", "--out=run", "--batch=2"];
+        args.extend(["--patches=24x32:2x2", "--crop=16x16", "--epochs=1", "--samples=0", "--loss=wce"]);
+        args.extend(["--cache=kept"]);
+        args
+    };
+    for root in ["data", "elsewhere/camvid"] {
+        camvid(&at.join(root), 3);
+    }
+    Launched::start(at, &[&args("--root=../data"), &args("--root=../elsewhere/camvid")], &[]).succeed();
+    // Another picture under a name of its own is another data set.
+    let list = at.join("elsewhere/camvid/train.txt");
+    let text = fs::read_to_string(&list).unwrap().replace("train/0.png", "train/first.png");
+    fs::write(list, text).unwrap();
+    let train = at.join("elsewhere/camvid/train");
+    fs::rename(train.join("0.png"), train.join("first.png")).unwrap();
+    fs::remove_dir_all(at.join("0/run")).unwrap();
+    let ends = Launched::start(at, &[&args("--root=../data"), &args("--root=../elsewhere/camvid")], &[]);
+    for end in ends.finish() {
+        assert!(end.err.contains("its pictures have other names, or another order"), "{}", end.err);
+    }
 }
 
 /// Four processes train until one of them gets a signal, and all end; then the run goes on, and ends as if nothing had been.

@@ -13,8 +13,9 @@ fn fingerprint(data: &TrainData) -> [i64; 4] {
         bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
             as i64
     };
+    // As seen from the root: that may lie elsewhere for each process.
     let names =
-        |data: &dyn Dataset| -> Vec<String> { (0..data.len()).map(|i| data.name(i).to_owned()).collect() };
+        |data: &dyn Dataset| -> Vec<String> { (0..data.len()).map(|i| data.name_below_root(i)).collect() };
     let all = [names(&*data.train), names(&*data.val)].concat().join("\n");
     let shares = hash(&mut data.frequencies.iter().flat_map(|share| share.to_le_bytes()));
     [data.train.len() as i64, data.val.len() as i64, hash(&mut all.bytes()), shares]

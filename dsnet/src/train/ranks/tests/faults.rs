@@ -50,6 +50,10 @@ impl Dataset for Faulty {
         self.good.name(index)
     }
 
+    fn name_below_root(&self, index: usize) -> String {
+        self.good.name_below_root(index)
+    }
+
     fn classes(&self) -> &Classes {
         self.good.classes()
     }
