@@ -1,7 +1,8 @@
 //! Writing files so that a reader never sees half of one: to a temporary name beside the target, then renamed.
 
+use std::fs::File;
 use std::io::{Cursor, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::codecs::jpeg::JpegEncoder;
@@ -13,7 +14,8 @@ use crate::picture::{Image, LabelMap};
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// Writes `bytes` to `path` by temporary file and rename, making parent folders as needed.
+/// Writes `bytes` to `path` by temporary file and rename, making parent folders as needed. Where `path` is a link, what it points
+/// to is replaced; a pipe or a device is written to.
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     write_renamed(path, bytes, true)
 }
@@ -21,18 +23,26 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
 /// The same; where it need not be `durable`, without waiting for the disk.
 pub(crate) fn write_renamed(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
     let fail = |e| Error::io("write", path, e);
-    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let meta = std::fs::metadata(path).ok();
+    if meta.as_ref().is_some_and(|meta| !meta.is_file() && !meta.is_dir()) {
+        // Nothing can take the place of a pipe or a device.
+        let file = File::options().append(true).open(path);
+        return file.and_then(|mut file| file.write_all(bytes)).map_err(fail);
+    }
+    // The end of links, where there are any: they stay.
+    let end = if meta.is_some() { path.canonicalize().map_err(fail)? } else { path.to_owned() };
+    let folder = end.parent().unwrap_or_else(|| Path::new(""));
     if !folder.as_os_str().is_empty() {
         std::fs::create_dir_all(folder).map_err(fail)?;
     }
     let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let temporary: PathBuf = folder.join(format!(".tmp-{}-{unique}", std::process::id()));
-    let written = std::fs::File::create(&temporary)
+    let temporary = folder.join(format!(".tmp-{}-{unique}", std::process::id()));
+    let written = File::create(&temporary)
         .and_then(|mut file| {
             file.write_all(bytes)?;
             if durable { file.sync_all() } else { Ok(()) }
         })
-        .and_then(|()| std::fs::rename(&temporary, path));
+        .and_then(|()| std::fs::rename(&temporary, &end));
     written.map_err(|e| {
         // Best effort: the write error is the one worth reporting.
         let _ = std::fs::remove_file(&temporary);
@@ -81,5 +91,24 @@ impl LabelMap {
     /// Writes the values as 8-bit grey PNG: to a temporary file first, then renamed to `path`.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<()> {
         write_atomic(path.as_ref(), &self.to_png()?)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_stay_and_devices_are_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        write_atomic(&at("far/a"), b"one").unwrap();
+        std::os::unix::fs::symlink("far/a", at("link")).unwrap();
+        write_atomic(&at("link"), b"two").unwrap();
+        assert_eq!(std::fs::read(at("far/a")).unwrap(), b"two");
+        assert!(at("link").is_symlink());
+        assert_eq!(std::fs::read_dir(at("far")).unwrap().count(), 1);
+        write_atomic(Path::new("/dev/null"), b"x").unwrap();
+        assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
     }
 }

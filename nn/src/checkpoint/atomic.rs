@@ -3,26 +3,30 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::{Error, Result};
 
-/// Writes `bytes` to a hidden file beside `path`, syncs it and renames it to `path`. One writer at a time.
+/// As many links in a row are followed; Linux follows 40.
+const MAX_LINKS: usize = 40;
+
+/// Writes `bytes` to a hidden file beside `path`, syncs it and renames it to `path`. One writer at a time. Where `path` is a
+/// link, what it points to is replaced, and the link stays; a pipe or a device is written to.
 ///
 /// # Errors
 /// Where the folder is missing or not writable, or the disk is full; `path` is then as it was.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, bytes, || Ok(()))
+    replace(path, bytes, |_| Ok(()))
 }
 
 /// [`write_atomically`], and what `path` held before goes on under the name `previous`, in the same folder. A kill at any
-/// moment leaves a whole file at `path`.
+/// moment leaves a whole file at `path`, or, where files can not have two names, at `path` or at `previous`.
 ///
 /// # Errors
 /// As [`write_atomically`]; both files are then as they were where there was no room for the new one.
 pub fn write_keeping(path: &Path, previous: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, bytes, || keep(path, previous))
+    replace(path, bytes, |path| keep(path, previous))
 }
 
 /// Gives the file at `path` the second name `previous`.
@@ -33,13 +37,54 @@ fn keep(path: &Path, previous: &Path) -> io::Result<()> {
     if previous.try_exists()? {
         fs::remove_file(previous)?;
     }
-    // File systems without hard links: for a moment only `previous` is there.
-    fs::hard_link(path, previous).or_else(|_| fs::rename(path, previous))
+    // File systems without hard links: for a moment only `previous` is there. Where `path` was a link into another file
+    // system, only a copy can be had.
+    fs::hard_link(path, previous)
+        .or_else(|_| fs::rename(path, previous))
+        .or_else(|_| fs::copy(path, previous).map(drop))
 }
 
-/// Writes a whole file beside `path`, does what is to be done `before`, and renames it.
-fn replace(path: &Path, bytes: &[u8], before: impl FnOnce() -> io::Result<()>) -> Result<()> {
+/// What bytes go to.
+enum Target {
+    /// A file, or one that is still to be made: a new one takes its place.
+    File(PathBuf),
+    /// A pipe, a device, a file that is open already (`/dev/stdout`): nothing can take its place.
+    Stream,
+}
+
+/// Follows links from `path` on.
+fn target(path: &Path) -> io::Result<Target> {
+    let mut at = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let kind = match fs::symlink_metadata(&at) {
+            Ok(meta) => meta.file_type(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Target::File(at)),
+            Err(e) => return Err(e),
+        };
+        if !kind.is_symlink() {
+            return Ok(if kind.is_file() || kind.is_dir() { Target::File(at) } else { Target::Stream });
+        }
+        let folder = at.parent().unwrap_or(Path::new(""));
+        // Links to open files: what they seem to point to may be no name at all, as `pipe:[4711]`.
+        if folder.canonicalize().is_ok_and(|folder| folder.starts_with("/proc")) {
+            return Ok(Target::Stream);
+        }
+        at = folder.join(fs::read_link(&at)?);
+    }
+    Err(io::Error::other("links lead around in a circle"))
+}
+
+/// Writes a whole file beside what `path` leads to, does with that what is to be done `before`, and renames it.
+fn replace(path: &Path, bytes: &[u8], before: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
     let at = |source| Error::Io { path: path.into(), source };
+    let path = &match target(path).map_err(at)? {
+        Target::File(path) => path,
+        // Appending: behind an open file there may be one that others have begun to write.
+        Target::Stream => {
+            let file = File::options().append(true).open(path);
+            return file.and_then(|mut file| file.write_all(bytes)).map_err(at);
+        }
+    };
     let Some(name) = path.file_name() else {
         return Err(at(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file")));
     };
@@ -49,17 +94,15 @@ fn replace(path: &Path, bytes: &[u8], before: impl FnOnce() -> io::Result<()>) -
         file.write_all(bytes)?;
         file.sync_all()
     });
-    if let Err(e) = written.and_then(|()| before()).and_then(|()| fs::rename(&temporary, path)) {
+    if let Err(e) = written.and_then(|()| before(path)).and_then(|()| fs::rename(&temporary, path)) {
         // The error matters, not whether its debris could be swept up.
         let _ = fs::remove_file(&temporary);
         return Err(at(e));
     }
-    // The rename itself lasts once the folder is synced (where the system can sync folders).
-    #[cfg(unix)]
-    {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder).and_then(|f| f.sync_all()).map_err(at)?;
-    }
+    // The rename itself lasts once the folder is synced. Not every system can, nor may every user open a folder in which he may
+    // write: the new file is there all the same, and whole.
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let _ = File::open(folder).and_then(|f| f.sync_all());
     Ok(())
 }
 
@@ -77,6 +120,62 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let error = write_atomically(&folder.path().join("no/a.bin"), b"x").unwrap_err().to_string();
         assert!(error.contains("a.bin"), "{error}");
+        assert!(write_atomically(folder.path(), b"x").is_err(), "a folder is never replaced");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_stay() {
+        use std::os::unix::fs::symlink;
+
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("far")).unwrap();
+        symlink("far/a.bin", at("a")).unwrap();
+        symlink(at("a"), at("b")).unwrap();
+        for text in ["one", "two"] {
+            // The first time there is nothing at the end of the links.
+            write_keeping(&at("b"), &at("before"), text.as_bytes()).unwrap();
+            assert_eq!(fs::read(at("far/a.bin")).unwrap(), text.as_bytes());
+        }
+        assert_eq!(fs::read(at("before")).unwrap(), b"one");
+        assert_eq!(fs::read_link(at("b")).unwrap(), at("a"));
+        assert_eq!(fs::read_dir(at("far")).unwrap().count(), 1);
+        symlink("c", at("c")).unwrap();
+        let error = write_atomically(&at("c"), b"x").unwrap_err().to_string();
+        assert!(error.contains("circle"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn pipes_and_devices_are_written_to() {
+        use std::{io::Read, os::fd::AsRawFd};
+
+        let (mut read, write) = io::pipe().unwrap();
+        let path = PathBuf::from(format!("/dev/fd/{}", write.as_raw_fd()));
+        write_atomically(&path, b"through a pipe").unwrap();
+        drop(write);
+        let mut text = String::new();
+        read.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "through a pipe");
+        write_atomically(Path::new("/dev/null"), b"x").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        assert!(write_atomically(Path::new("/dev/full"), b"x").is_err());
+    }
+
+    /// The folder may be written in, but not read: it can not be synced.
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_can_not_be_synced_is_no_error() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |mode| fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o300);
+        let written = write_atomically(&folder.path().join("a.bin"), b"one");
+        mode(0o700);
+        written.unwrap();
+        assert_eq!(fs::read(folder.path().join("a.bin")).unwrap(), b"one");
     }
 
     #[test]
