@@ -167,7 +167,7 @@ impl Loader {
         let ticket = |p: Position| p.epoch * per_epoch + p.batch;
         let (first, end) = (ticket(from), ticket(to));
         let stop = Arc::new(AtomicBool::new(false));
-        let mut batches = Batches { next: first, first, end, stop, workers: Vec::new() };
+        let mut batches = Batches { next: first, first, end, per_epoch, stop, workers: Vec::new() };
         let count = self.options.workers.min(end.saturating_sub(first));
         for worker in 0..count {
             let (send, receive) = sync_channel(self.options.prefetch);
@@ -266,6 +266,7 @@ pub struct Batches {
     next: usize,
     first: usize,
     end: usize,
+    per_epoch: usize,
     stop: Arc<AtomicBool>,
     workers: Vec<Worker>,
 }
@@ -288,8 +289,10 @@ impl Iterator for Batches {
             Some(Ok(batch)) => Some(batch),
             // Panics are caught per batch, so a silent channel means the thread itself was lost.
             _ => {
-                self.next = self.end;
-                Some(Err(Error::Options("a loader thread ended before its batches were made".into())))
+                let at = std::mem::replace(&mut self.next, self.end) - 1;
+                let (epoch, batch) = (at / self.per_epoch, at % self.per_epoch);
+                let message = "the thread ended before its batches were made".into();
+                Some(Err(Error::Worker { epoch, batch, message }))
             }
         }
     }

@@ -88,6 +88,16 @@ impl Error {
         }
     }
 
+    /// Whether options can not work, alone, together or with this data: the same command would fail again.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Error::Usage(_) => true,
+            Error::Data(e) => matches!(e, datasets::Error::Options(_) | datasets::Error::BatchSizes { .. }),
+            Error::While { source, .. } => source.is_usage(),
+            _ => false,
+        }
+    }
+
     /// The same error, said to have happened while `doing`.
     pub fn during(self, doing: impl Into<String>) -> Self {
         Self::While { doing: doing.into(), source: Box::new(self) }
@@ -96,10 +106,15 @@ impl Error {
     /// What a shell is told: 2 for options that can not work, 128 and its number for a signal, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Usage(_) => 2,
+            _ if self.is_usage() => 2,
             Error::Stopped { signal, .. } => 128_u8.saturating_add(u8::try_from(*signal).unwrap_or(u8::MAX)),
             Error::While { source, .. } => source.exit_code(),
-            Error::Nn(_) | Error::Data(_) | Error::Io { .. } | Error::NotFinite(_) | Error::Message(_) => 1,
+            Error::Nn(_)
+            | Error::Data(_)
+            | Error::Io { .. }
+            | Error::Usage(_)
+            | Error::NotFinite(_)
+            | Error::Message(_) => 1,
         }
     }
 
@@ -146,6 +161,12 @@ mod tests {
         );
         assert_eq!(error.exit_code(), 1);
         assert_eq!(Error::usage("no").during("checking options").exit_code(), 2);
+        let data = |e: datasets::Error| Error::from(e).during("loading").exit_code();
+        assert_eq!(data(datasets::Error::Options("no".into())), 2);
+        let (first, other) = ("a".to_owned(), "b".to_owned());
+        let sizes = datasets::Error::BatchSizes { first, first_size: (8, 8), other, other_size: (9, 8) };
+        assert_eq!(data(sizes), 2);
+        assert_eq!(data(datasets::Error::Tensor("no".into())), 1);
         assert_eq!(Error::Stopped { signal: 15, message: "stopped".into() }.exit_code(), 143);
         let shape = tensor::Error::value("bincount", "9 is too large");
         assert_eq!(Error::from(shape).chain(), "bincount: 9 is too large");

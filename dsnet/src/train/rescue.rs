@@ -32,7 +32,8 @@ pub(super) fn rescue(
     let saved = |last: &Path| format!("that state is saved in {}", last.display());
     match error {
         // These say what to do themselves: going on would meet the same number, or the same wrong option.
-        Error::NotFinite(_) | Error::Usage(_) => error,
+        Error::NotFinite(_) => error,
+        error if error.is_usage() => error,
         Error::Stopped { signal, message } => match save() {
             Ok(()) => {
                 let kept = saved(&last);
@@ -57,5 +58,28 @@ pub(super) fn rescue(
                 "training stopped after step {step} of {total}; {kept}\n  once that is put right, go on by: {command}"
             ))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datasets::Position;
+
+    use super::*;
+    use crate::train::TrainOptions;
+
+    #[test]
+    fn nobody_is_sent_back_with_options_that_can_not_work() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(Some(&dir.path().join("run")), "", &TrainOptions::default()).unwrap();
+        let state = Saved { at: Position::default(), step: 3, total_steps: 9, seed: 0, best: None };
+        let told = |error: Error| {
+            let error = rescue(error.during("step 4 on a.png"), &folder, &state, false, || Ok(()));
+            (error.exit_code(), error.chain().contains("--resume"))
+        };
+        assert_eq!(told(Error::usage("no")), (2, false));
+        assert_eq!(told(datasets::Error::Options("no".into()).into()), (2, false));
+        assert_eq!(told(datasets::Error::Tensor("no".into()).into()), (1, true));
+        assert_eq!(told(Error::message("no")), (1, true));
     }
 }

@@ -73,7 +73,10 @@ impl Dataset for Faulty {
     fn load(&self, index: usize) -> datasets::Result<Sample> {
         if index == self.bad && self.loads.fetch_add(1, Ordering::Relaxed) == 1 {
             match self.fault {
-                Fault::Error => return Err(datasets::Error::Options("the disk is gone".into())),
+                Fault::Error => {
+                    let (path, source) = ("a.png".into(), std::io::Error::other("the disk is gone"));
+                    return Err(datasets::Error::Io { action: "read", path, source });
+                }
                 Fault::Panic => panic!("the reader fell over"),
                 Fault::Hang => {
                     let over = self.over.0.lock().unwrap();
