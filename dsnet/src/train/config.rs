@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use datasets::{Augment, LoaderOptions, Pixels, Shard};
+use nn::Checkpoint;
 use tensor::rng::Key;
 
 use super::{
@@ -282,7 +283,8 @@ impl TrainOptions {
 }
 
 impl TrainConfig {
-    /// Fails where the weights to begin with are not there: before a run folder is made and data looked over for minutes.
+    /// Fails where the weights to begin with are not there or of no use: before a run folder is made and data looked over for
+    /// minutes.
     ///
     /// # Errors
     /// Names the file.
@@ -293,7 +295,8 @@ impl TrainConfig {
                 "the weights to begin with (init), {}, can not be read: {e}; is it made by a training that is still to come?",
                 path.display()
             ))
-        })
+        })?;
+        Ok(Checkpoint::load(path)?.expect(&self.model, self.data.classes().len())?)
     }
 
     /// How training samples become batches.

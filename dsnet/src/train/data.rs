@@ -25,7 +25,7 @@ impl TrainData {
     /// The data that `config` names.
     ///
     /// # Errors
-    /// Where a folder does not look as it should; every defect of the data, all listed.
+    /// Where a folder does not look as it should; options that do not suit the data; every defect of the data, all listed.
     pub fn open(config: &TrainConfig) -> Result<Self> {
         Self::open_while(config, &|| ())
     }
@@ -33,6 +33,7 @@ impl TrainData {
     /// The same; `alive` is called now and then, for those who wait.
     pub(super) fn open_while(config: &TrainConfig, alive: &(dyn Fn() + Sync)) -> Result<Self> {
         let (train, val) = (config.data.open_train()?, config.data.open_val()?);
+        config.check_suits(&*train)?;
         look_over_while(&*train, Depth::Labels, alive)?;
         look_over_while(&*val, Depth::Labels, alive)?;
         // Of whole pictures: parts overlap, and count the middle more than once.

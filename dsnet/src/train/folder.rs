@@ -9,7 +9,7 @@ use std::{
 
 use nn::checkpoint::write_atomically;
 
-use super::{Lock, TrainOptions};
+use super::{Lock, TrainOptions, lock};
 use crate::{
     Error, Result,
     ui::{program, shell_words},
@@ -28,6 +28,18 @@ pub struct RunFolder {
     /// The checkpoint to go on from, where it is not the last one.
     from: Option<PathBuf>,
     lock: Option<Arc<Lock>>,
+    made: Made,
+}
+
+/// What [`RunFolder::create`] has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// Nothing: the run was there.
+    Nothing,
+    /// The settings, in a folder that was there.
+    Settings,
+    /// The folder as well.
+    Folder,
 }
 
 impl RunFolder {
@@ -140,18 +152,45 @@ impl RunFolder {
             Some(path) => path.to_owned(),
             None => free(Path::new("runs"), name),
         };
+        let text = options.to_toml()?;
+        let text = format!("# Settings of this run; `dsnet train --config` reads them.\n{text}");
+        let made = if path.exists() { Made::Settings } else { Made::Folder };
         fs::create_dir_all(&path).map_err(|e| Error::io("make the folder", &path, e))?;
-        let folder = Self { path, from: None, lock: None }.locked()?;
+        let folder = Self { path, from: None, lock: None, made }.locked()?;
         if folder.config().exists() {
             return Err(Error::usage(format!(
                 "{} holds a run already; go on with it by --resume, or choose another --out",
                 folder.path.display()
             )));
         }
-        let text = options.to_toml()?;
-        let text = format!("# Settings of this run; `dsnet train --config` reads them.\n{text}");
-        write_atomically(&folder.config(), text.as_bytes())?;
+        if let Err(e) = write_atomically(&folder.config(), text.as_bytes()) {
+            folder.take_back();
+            return Err(e.into());
+        }
         Ok(folder)
+    }
+
+    /// Whether a training has begun here: its log has a line, or there is a checkpoint.
+    pub(super) fn begun(&self) -> bool {
+        let logged = fs::metadata(self.log()).is_ok_and(|log| log.len() > 0);
+        logged || [self.last(), self.previous(), self.best()].iter().any(|file| file.exists())
+    }
+
+    /// Takes away what [`RunFolder::create`] has made, where no training has begun in it: the corrected command finds nothing in
+    /// its way. Of a run that was reopened nothing is taken, nor any other file.
+    pub(super) fn take_back(&self) {
+        if self.made == Made::Nothing || self.begun() {
+            return;
+        }
+        // As far as it goes: what the user has to know is why the training did not begin.
+        let _ = fs::remove_file(self.config());
+        if self.made == Made::Folder {
+            let mut left = fs::read_dir(&self.path).into_iter().flatten().flatten();
+            if left.all(|entry| entry.file_name() == lock::NAME) {
+                let _ = fs::remove_file(self.path.join(lock::NAME));
+            }
+            let _ = fs::remove_dir(&self.path);
+        }
     }
 
     /// The folder of a run to look at or go on with: `out` where given, else the newest below `runs/`; and its settings.
@@ -165,7 +204,7 @@ impl RunFolder {
                 Error::usage("there is no run below runs/ to go on with; name its folder by --out")
             })?,
         };
-        let folder = Self { path, from: None, lock: None };
+        let folder = Self { path, from: None, lock: None, made: Made::Nothing };
         if !folder.config().exists() {
             let what = format!("{} holds no run to go on with (no config.toml)", folder.path.display());
             return Err(Error::usage(what));
@@ -227,6 +266,30 @@ mod tests {
         let (again, stored) = RunFolder::reopen(Some(&out)).unwrap();
         assert_eq!((again.path(), stored), (out.as_path(), options));
         assert!(RunFolder::reopen(Some(&dir.path().join("b"))).is_err());
+    }
+
+    #[test]
+    fn what_no_training_began_in_is_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("a");
+        let create = || RunFolder::create(Some(&out), "", &TrainOptions::default()).unwrap();
+        create().take_back();
+        assert!(!out.exists());
+        // Nothing else goes, nor a folder that was there.
+        fs::create_dir(&out).unwrap();
+        create().take_back();
+        assert!(out.exists() && !out.join("config.toml").exists());
+        fs::remove_dir_all(&out).unwrap();
+        let folder = create();
+        fs::write(out.join("notes"), "mine").unwrap();
+        folder.take_back();
+        assert!(out.join("notes").exists() && !out.join("config.toml").exists());
+        // A run stays.
+        let folder = create();
+        RunFolder::reopen(Some(&out)).unwrap().0.take_back();
+        fs::write(folder.log(), "{}\n").unwrap();
+        folder.take_back();
+        assert!(folder.config().exists());
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{ErrorKind, Write},
+    io::{self, ErrorKind, Write},
     path::Path,
 };
 
 use crate::{Error, Result, ui::shell_words};
 
-/// Name of the lock file. It stays in the folder: taking it away would let two processes lock two files of one name.
-const NAME: &str = ".lock";
+/// Name of the lock file. It stays in the folder, and goes only with it.
+pub(super) const NAME: &str = ".lock";
 
 /// Held as long as a process trains in a folder.
 #[derive(Debug)]
@@ -37,11 +37,29 @@ impl Lock {
             }
             Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, e)),
         }
+        if !is_there(&file, &path) {
+            return Err(in_use(folder, &path));
+        }
         // For the message alone: without it (a full disk) the lock holds all the same.
         let command = shell_words(std::env::args_os());
         let _ = file.set_len(0).and_then(|()| write!(file, "process {} ({command})", std::process::id()));
         Ok(Self { _file: file })
     }
+}
+
+/// Whether a file that was opened still has its name: whoever held the lock may have taken the folder away meanwhile.
+#[cfg(unix)]
+fn is_there(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    let id = |meta: io::Result<fs::Metadata>| meta.ok().map(|meta| (meta.dev(), meta.ino()));
+    id(file.metadata()) == id(fs::metadata(path))
+}
+
+/// An open file keeps its name.
+#[cfg(not(unix))]
+fn is_there(_file: &File, _path: &Path) -> bool {
+    true
 }
 
 fn in_use(folder: &Path, path: &Path) -> Error {

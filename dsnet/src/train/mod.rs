@@ -19,6 +19,7 @@ mod rescue;
 mod run;
 mod samples;
 mod shrink;
+mod suits;
 mod tell;
 mod values;
 

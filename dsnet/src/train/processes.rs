@@ -46,11 +46,14 @@ pub fn lead(
     let address = launch.address.as_deref().unwrap_or_default();
     eprintln!("waiting at {address} for all {} processes", launch.processes);
     let ranks = Tcp::host(&meeting(&config, address), &facts(options, launch), &options.to_toml()?)?;
-    let (folder, data) = ranks.prepare(|alive| {
-        let folder = folder()?.locked()?;
+    // Kept apart: whatever fails before the training begins, the folder is taken back.
+    let mut made = None;
+    let prepared = ranks.prepare(|alive| {
+        let folder = made.insert(folder()?.locked()?).clone();
         Ok::<_, Error>((folder, TrainData::open_while(&config, alive)?))
-    })?;
-    ranks::among(ranks, &config, Some(&folder), &data, run)
+    });
+    let done = prepared.and_then(|(folder, data)| ranks::among(ranks, &config, Some(&folder), &data, run));
+    done.inspect_err(|_| made.iter().for_each(RunFolder::take_back))
 }
 
 /// Follows, as any other process. `given` are the options that it was started with, `resume` whether those of the run are

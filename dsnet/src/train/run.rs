@@ -24,12 +24,14 @@ use crate::{
 /// Trains as `config` says, in `folder`, which is locked meanwhile; goes on where the folder has a checkpoint.
 ///
 /// # Errors
-/// Defects of the data, all listed, before anything starts; [`Error::NotFinite`] with step, layer and files; a
+/// Defects of the data, all listed, before anything starts (a folder made for this run is then taken away again);
+/// [`Error::NotFinite`] with step, layer and files; a
 /// checkpoint that can not be read or is of another model; [`Error::Stopped`] by a signal. The message says what is saved
 /// and how to go on.
 pub fn train(config: &TrainConfig, folder: &RunFolder) -> Result<()> {
     let folder = folder.clone().locked()?;
-    train_on(config, &folder, &TrainData::open(config)?)
+    let done = TrainData::open(config).and_then(|data| train_on(config, &folder, &data));
+    done.inspect_err(|_| folder.take_back())
 }
 
 /// The same on data that is open already.

@@ -24,6 +24,38 @@ fn wrong_options() {
     assert!(said.err.contains("--epochs"), "{}", said.err);
 }
 
+/// Options that can not work leave nothing that would be in the way of the corrected command.
+#[test]
+fn a_training_that_does_not_begin_leaves_no_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    fs::write(at.join("weights"), "none").unwrap();
+    for (code, args, part) in [
+        (1, &["--data=camvid", "--root=typo"][..], "typo"),
+        (1, &["--init=weights"], "weights"),
+        (2, &["--batch=13"], "too few"),
+        (2, &["--patches=8x8:2x2"], "do not cover"),
+        (2, &["--crop=none", "--scales=1", "--scene-size=100x100"], "multiples of 8"),
+        (2, &["--scene-size=9x9"], "16 to 8192"),
+        (1, &["--cache=/dev/null/x"], "/dev/null"),
+    ] {
+        // Without what only drawn scenes have, for the first.
+        let drawn = |arg: &str| arg.contains("-images=") || arg.contains("scene-size=");
+        let takes = |arg: &&str| args[0] != "--data=camvid" || !drawn(arg);
+        let all: Vec<&str> = TINY.into_iter().filter(takes).chain(args.iter().copied()).collect();
+        let error = fails(at, code, &all);
+        assert!(error.contains(part), "{args:?}: {error}");
+        assert!(!at.join("run").exists(), "{args:?}");
+        let two = [&all[..], &["--ranks=2"]].concat();
+        fails(at, code, &two);
+        assert!(!at.join("run").exists(), "{args:?} with two ranks");
+    }
+    succeeds(at, &[&TINY[..], &["--epochs=1"]].concat());
+    // A run that has begun stays.
+    assert!(fails(at, 2, &TINY).contains("holds a run already"));
+    assert!(at.join("run/last.safetensors").exists());
+}
+
 #[test]
 fn every_defect_of_the_data_is_listed_before_training() {
     let dir = tempfile::tempdir().unwrap();

@@ -130,6 +130,7 @@ fn each_process_may_have_its_own_root() {
     for end in ends.finish() {
         assert!(end.err.contains("its pictures have other names, or another order"), "{}", end.err);
     }
+    assert!(!at.join("0/run").exists(), "nothing began");
 }
 
 /// Four processes train until one of them gets a signal, and all end; then the run goes on, and ends as if nothing had been.

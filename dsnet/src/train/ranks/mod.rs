@@ -98,6 +98,14 @@ fn work(
 /// What a user is told when ranks stopped. The leader has saved its state by then, unless it is the one that is lost.
 fn told(stopped: Stopped<Error>, folder: &RunFolder) -> Error {
     let Stopped { failure, cause } = stopped;
+    if !folder.begun() {
+        let what = "the training has not begun";
+        return match cause {
+            Some(e) if failure.rank() == 0 => *e,
+            Some(e) => e.during(format!("rank {} failed, and the others stopped; {what}", failure.rank())),
+            None => Error::message(format!("{failure}; {what}")),
+        };
+    }
     let last = folder.last();
     let kept = match Checkpoint::load(&last).map(|checkpoint| checkpoint.meta) {
         Ok(Meta { step, total_steps, .. }) => {
@@ -109,6 +117,10 @@ fn told(stopped: Stopped<Error>, folder: &RunFolder) -> Error {
     match cause {
         // The leader speaks for all.
         Some(e) if failure.rank() == 0 => *e,
+        // Going on would meet the same options.
+        Some(e) if e.is_usage() => {
+            e.during(format!("rank {} failed, and the others stopped", failure.rank()))
+        }
         Some(e) => e.during(format!("rank {} failed, and the others stopped; {more}", failure.rank())),
         None if matches!(failure, Failure::Hung { .. } | Failure::Silent { .. }) => {
             Error::message(format!("{failure}\n  if it is only slow, raise --rank-timeout; {more}"))
