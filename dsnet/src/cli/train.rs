@@ -87,7 +87,7 @@ impl TrainArgs {
 fn reopen(given: TrainOptions) -> Result<(RunFolder, TrainOptions)> {
     let (folder, stored) = RunFolder::reopen(given.out.as_deref())?;
     let all = stored.with_defaults()?;
-    if let Some((name, here, there)) = given.differing(&all).first() {
+    if let Some((name, here, there)) = given.differing(&all)?.first() {
         return Err(Error::usage(format!(
             "the run in {} was begun with {name} = {there}, not {here}; a run goes on as it was begun. To change it, start a \
              new run, perhaps with --init {}",

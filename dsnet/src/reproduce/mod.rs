@@ -72,7 +72,7 @@ pub struct Request {
 /// Options that the table's rows differ in; a row that does not exist; a row that was made with other settings; whatever
 /// ends a training, with the row in which it happened.
 pub fn reproduce(request: &Request) -> Result<Vec<(Row, Option<Measured>)>> {
-    let given = toml::Table::try_from(&request.options).unwrap_or_default();
+    let given = request.options.table()?;
     if let Some(name) = request.table.own().iter().find(|name| given.contains_key(**name)) {
         return Err(Error::usage(format!(
             "--{name} can not be given for {}: its rows differ in it",

@@ -193,6 +193,7 @@ impl TrainOptions {
         place: impl FnOnce(Option<usize>, Vec<usize>, &str) -> Result<Place>,
     ) -> Result<TrainConfig> {
         let o = self.clone().with_defaults()?;
+        o.check_numbers()?;
         let missing = |name: &str| Error::usage(format!("the option {name} has no value"));
         macro_rules! get {
             ($name:ident) => {

@@ -217,28 +217,61 @@ impl TrainOptions {
         toml::from_str(text).map_err(|e| e.to_string())
     }
 
+    /// Fails where a number is larger than TOML, in which the settings of a run are kept, can say.
+    ///
+    /// # Errors
+    /// Names the option.
+    pub(super) fn check_numbers(&self) -> Result<()> {
+        let json = serde_json::to_value(self);
+        let json = json.map_err(|e| Error::message(format!("the options can not be looked at: {e}")))?;
+        let too_large = |n: &u64| i64::try_from(*n).is_err();
+        let numbers = json.as_object().into_iter().flatten();
+        match numbers.filter_map(|(name, value)| Some((name, value.as_u64().filter(too_large)?))).next() {
+            None => Ok(()),
+            Some((name, n)) => Err(Error::usage(format!("{name} can be {} at most, not {n}", i64::MAX))),
+        }
+    }
+
     /// As the text of a TOML file.
     ///
     /// # Errors
     /// Where a number is too large for TOML.
     pub fn to_toml(&self) -> Result<String> {
+        self.check_numbers()?;
         toml::to_string(self).map_err(|e| Error::message(format!("the options can not be written: {e}")))
     }
 
+    /// Names and values of the options given here.
+    ///
+    /// # Errors
+    /// As [`TrainOptions::to_toml`].
+    pub(crate) fn table(&self) -> Result<toml::Table> {
+        self.check_numbers()?;
+        toml::Table::try_from(self)
+            .map_err(|e| Error::message(format!("the options can not be looked at: {e}")))
+    }
+
     /// Names and values of the options given here that decide a run's result.
-    pub(crate) fn binding(&self) -> impl Iterator<Item = (String, String)> {
-        let table = toml::Table::try_from(self).unwrap_or_default().into_iter();
-        table.filter(|(key, _)| !FREE.contains(&key.as_str())).map(|(key, value)| (key, value.to_string()))
+    ///
+    /// # Errors
+    /// As [`TrainOptions::to_toml`].
+    pub(crate) fn binding(&self) -> Result<BTreeMap<String, String>> {
+        let binds = |key: &str| !FREE.contains(&key);
+        let all = self.table()?.into_iter().filter(|(key, _)| binds(key));
+        Ok(all.map(|(key, value)| (key, value.to_string())).collect())
     }
 
     /// Options given here that decide a run's result and differ from those of `stored`: name, value here, value there.
-    pub(crate) fn differing(&self, stored: &Self) -> Vec<(String, String, String)> {
-        let there: BTreeMap<String, String> = stored.binding().collect();
+    ///
+    /// # Errors
+    /// As [`TrainOptions::to_toml`].
+    pub(crate) fn differing(&self, stored: &Self) -> Result<Vec<(String, String, String)>> {
+        let there = stored.binding()?;
         let differs = |(key, value): (String, String)| {
             let other = there.get(&key);
             (other != Some(&value)).then(|| (key, value, other.map_or("unset".into(), String::clone)))
         };
-        self.binding().filter_map(differs).collect()
+        Ok(self.binding()?.into_iter().filter_map(differs).collect())
     }
 }
 
@@ -293,7 +326,31 @@ mod tests {
         let flags = TrainOptions { epochs: Some(9), ..Default::default() };
         let merged = flags.clone().or(file.clone());
         assert_eq!((merged.epochs, merged.batch), (Some(9), Some(2)));
-        assert_eq!(flags.differing(&file), [("epochs".to_owned(), "9".to_owned(), "3".to_owned())]);
-        assert!(file.differing(&file).is_empty());
+        assert_eq!(flags.differing(&file).unwrap(), [("epochs".to_owned(), "9".to_owned(), "3".to_owned())]);
+        assert!(file.differing(&file).unwrap().is_empty());
+    }
+
+    #[test]
+    fn numbers_that_toml_can_not_say_are_refused() {
+        let most = TrainOptions { seed: Some(i64::MAX as u64), ..Default::default() };
+        assert_eq!(TrainOptions::parse(&most.to_toml().unwrap()).unwrap(), most);
+        most.resolve().unwrap();
+        let seed = TrainOptions { seed: Some(1 << 63), ..Default::default() };
+        let warmup = TrainOptions { warmup: Some(usize::MAX), ..Default::default() };
+        for (options, name) in [(seed, "seed"), (warmup, "warmup")] {
+            let errors = [
+                options.resolve().unwrap_err(),
+                options.to_toml().unwrap_err(),
+                options.binding().unwrap_err(),
+                options.differing(&most).unwrap_err(),
+            ];
+            for error in errors {
+                assert!(
+                    error.to_string().starts_with(&format!("{name} can be 9223372036854775807")),
+                    "{error}"
+                );
+                assert_eq!(error.exit_code(), 2);
+            }
+        }
     }
 }

@@ -28,9 +28,9 @@ fn patience(timeout: Duration) -> Duration {
 }
 
 /// Options with what is the same for all processes: name and value.
-fn facts(options: &TrainOptions, launch: &Launch) -> Vec<(String, String)> {
+fn facts(options: &TrainOptions, launch: &Launch) -> Result<Vec<(String, String)>> {
     let processes = ("number of processes".to_owned(), launch.processes.to_string());
-    std::iter::once(processes).chain(options.binding()).collect()
+    Ok(std::iter::once(processes).chain(options.binding()?).collect())
 }
 
 /// Leads, as the process of rank 0. `folder` is asked for once all have come.
@@ -45,7 +45,7 @@ pub fn lead(
     let config = options.resolve_at(Some(launch))?;
     let address = launch.address.as_deref().unwrap_or_default();
     eprintln!("waiting at {address} for all {} processes", launch.processes);
-    let ranks = Tcp::host(&meeting(&config, address), &facts(options, launch), &options.to_toml()?)?;
+    let ranks = Tcp::host(&meeting(&config, address), &facts(options, launch)?, &options.to_toml()?)?;
     // Kept apart: whatever fails before the training begins, the folder is taken back.
     let mut made = None;
     let prepared = ranks.prepare(|alive| {
@@ -67,7 +67,7 @@ pub fn follow(given: TrainOptions, resume: bool, launch: &Launch) -> Result<()> 
     let known = if resume { given.clone() } else { given.clone().with_defaults()? };
     let address = launch.address.as_deref().unwrap_or_default();
     let patience = patience(known.timeout());
-    let told = Tcp::ask(address, patience, launch.process, &facts(&known, launch))?;
+    let told = Tcp::ask(address, patience, launch.process, &facts(&known, launch)?)?;
     let told = TrainOptions::parse(&told)
         .map_err(|why| Error::message(format!("rank 0's options can not be read: {why}")))?;
     let config = given.or(told).resolve_at(Some(launch)).map_err(own)?;
