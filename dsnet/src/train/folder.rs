@@ -284,6 +284,7 @@ mod tests {
         fs::write(out.join("notes"), "mine").unwrap();
         folder.take_back();
         assert!(out.join("notes").exists() && !out.join("config.toml").exists());
+        drop(folder);
         // A run stays.
         let folder = create();
         RunFolder::reopen(Some(&out)).unwrap().0.take_back();
