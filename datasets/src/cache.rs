@@ -2,9 +2,11 @@
 //! parts of a picture.
 //!
 //! One file for each sample: a header, then for each row its colours, its train ids and a checksum. A part of a picture is
-//! read as its rows alone. The folder has a limit: what would go beyond it is not kept, and read anew each time. (Nothing is
+//! read as its rows alone. The folder ([`CacheFolder`]) has a limit: what would go beyond it is not kept, and read anew each time. (Nothing is
 //! thrown out to make room: in shuffled passes over more than fits, every newcomer would push out one that is needed just as
 //! soon.)
+
+mod folder;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -19,7 +21,9 @@ use crate::dataset::{Area, Dataset, Normalization, Sample};
 use crate::error::{Error, Result};
 use crate::picture::{Image, LabelMap};
 use crate::read::MAX_PIXELS;
-use crate::write::write_renamed;
+
+pub use folder::CacheFolder;
+use folder::Kept;
 
 /// First bytes of a file; the last one is the version of the layout.
 const MAGIC: [u8; 8] = *b"dsnraw\0\x01";
@@ -41,7 +45,7 @@ pub struct CacheUse {
     pub damaged: u64,
     /// Samples that would have gone beyond the limit.
     pub left_out: u64,
-    /// Bytes in the folder.
+    /// Bytes in the folder, which other datasets may share.
     pub bytes: u64,
 }
 
@@ -49,9 +53,9 @@ pub struct CacheUse {
 /// to files that have changed since is not used.
 pub struct Cached {
     inner: Arc<dyn Dataset>,
+    cache: Arc<CacheFolder>,
+    /// The part of it with the samples of `inner`.
     folder: PathBuf,
-    limit: u64,
-    used: AtomicU64,
     /// Samples that some thread has begun to store.
     stored: Mutex<HashSet<usize>>,
     counts: [AtomicU64; 4],
@@ -65,21 +69,18 @@ enum Found {
 }
 
 impl Cached {
-    /// Keeps samples of `inner` below `folder`, in which all files together may take `limit` bytes.
+    /// Keeps samples of `inner` in a folder.
     ///
-    /// Errors where the folder can not be made or listed, or the samples' files can not be found.
-    pub fn new(inner: Arc<dyn Dataset>, folder: &Path, limit: u64) -> Result<Cached> {
-        let own = folder.join(inner.content_key()?);
-        std::fs::create_dir_all(&own).map_err(|e| Error::io("make", &own, e))?;
-        let (used, stored, counts) =
-            (AtomicU64::new(size_of_folder(folder)?), Mutex::default(), Default::default());
-        Ok(Cached { inner, folder: own, limit, used, stored, counts })
+    /// Errors where no part of it can be made, or the samples' files can not be found.
+    pub fn new(inner: Arc<dyn Dataset>, cache: Arc<CacheFolder>) -> Result<Cached> {
+        let folder = cache.of(&inner.content_key()?)?;
+        Ok(Cached { inner, cache, folder, stored: Mutex::default(), counts: Default::default() })
     }
 
     /// How often it was of use so far.
     pub fn usage(&self) -> CacheUse {
         let [hits, misses, damaged, left_out] = [0, 1, 2, 3].map(|i| self.counts[i].load(Ordering::Relaxed));
-        CacheUse { hits, misses, damaged, left_out, bytes: self.used.load(Ordering::Relaxed) }
+        CacheUse { hits, misses, damaged, left_out, bytes: self.cache.bytes() }
     }
 
     fn count(&self, which: usize) {
@@ -105,41 +106,23 @@ impl Cached {
         if damaged {
             self.count(2);
         }
-        self.keep(index, &whole, damaged)?;
+        self.keep(index, &whole, damaged);
         match area {
             Some(area) => whole.cut(area),
             None => Ok(whole),
         }
     }
 
-    fn keep(&self, index: usize, sample: &Sample, in_place: bool) -> Result<()> {
+    fn keep(&self, index: usize, sample: &Sample, in_place: bool) {
         let mut stored = self.stored.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !stored.insert(index) {
-            return Ok(());
+            return;
         }
         drop(stored);
-        let bytes = encode(sample);
-        let more = if in_place { 0 } else { bytes.len() as u64 };
-        let fits = |used: u64| used.checked_add(more).filter(|&sum| sum <= self.limit);
-        if self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
+        if self.cache.keep(&self.path(index), &encode(sample), in_place) == Kept::NoRoom {
             self.count(3);
-            return Ok(());
         }
-        // Torn files are noticed by their checksums: there is no need to wait for the disk.
-        write_renamed(&self.path(index), &bytes, false)
     }
-}
-
-fn size_of_folder(folder: &Path) -> Result<u64> {
-    let fail = |e| Error::io("list", folder, e);
-    let mut sum = 0;
-    for entry in std::fs::read_dir(folder).map_err(fail)? {
-        let entry = entry.map_err(fail)?;
-        // A file may vanish meanwhile: another process renames its temporary ones.
-        let Ok(meta) = entry.metadata() else { continue };
-        sum += if meta.is_dir() { size_of_folder(&entry.path())? } else { meta.len() };
-    }
-    Ok(sum)
 }
 
 /// A hash of some bytes, eight at a time.

@@ -48,7 +48,7 @@ mod write;
 
 pub use augment::{Augment, Geometry, Scale};
 pub use batch::{Batch, Pixels, image_tensor};
-pub use cache::{CacheUse, Cached};
+pub use cache::{CacheFolder, CacheUse, Cached};
 pub use camvid::CamVid;
 pub use check::{Depth, Problems, check};
 pub use cityscapes::{Annotation, Cityscapes};

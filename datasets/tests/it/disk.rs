@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datasets::{
-    Annotation, Cached, CamVid, Cityscapes, Dataset, Depth, Error, Image, LabelMap, Pairs, Patches, Split,
-    check, write_cityscapes,
+    Annotation, CacheFolder, Cached, CamVid, Cityscapes, Dataset, Depth, Error, Image, LabelMap, Pairs,
+    Patches, Split, check, write_cityscapes,
 };
 
 use crate::support::{camvid, picture, scenes};
@@ -249,7 +249,8 @@ fn names_below_the_root_do_not_depend_on_where_it_lies() {
         exported(root, 2);
         let kept: Arc<dyn Dataset> = {
             let data: Arc<dyn Dataset> = Arc::new(CamVid::open(root, Split::Train).unwrap());
-            Arc::new(Cached::new(data, &root.join("kept"), 1 << 20).unwrap())
+            let folder = CacheFolder::open(&root.join("kept"), 1 << 20, |e| panic!("{e}")).unwrap();
+            Arc::new(Cached::new(data, Arc::new(folder)).unwrap())
         };
         let parts = Patches::new(kept, "8x8:1x2".parse().unwrap()).unwrap();
         let all: [&dyn Dataset; 2] = [&parts, &open(root)];

@@ -121,8 +121,8 @@ pub fn data(config: &TrainConfig, count: usize, workers: &[usize], tick: &dyn Fn
     };
     bench.stages = stages(&loader, count, &mut bench, true, tick)?;
     let mut data = plain;
-    if let Some((folder, limit)) = &config.cache {
-        let cached = Arc::new(Cached::new(config.data.open_train()?, folder, *limit)?);
+    if let Some(folder) = config.open_cache()? {
+        let cached = Arc::new(Cached::new(config.data.open_train()?, folder)?);
         data = config.parts(cached.clone())?;
         let loader = Loader::new(data.clone(), options(&data))?;
         for (_, index) in samples(&loader, count) {

@@ -6,7 +6,7 @@ mod scores;
 mod shell;
 mod table;
 
-pub use progress::{Progress, hide_progress};
+pub use progress::{Progress, hide_progress, note};
 pub use scores::score_table;
 pub use shell::{program, shell_words};
 pub use table::{Align, Table};

@@ -23,6 +23,13 @@ pub fn hide_progress() {
     HIDDEN.store(true, Ordering::Relaxed);
 }
 
+/// Says on standard error what the user should know and nothing fails by; silent where progress is.
+pub fn note(text: &str) {
+    if !HIDDEN.load(Ordering::Relaxed) {
+        eprintln!("note: {text}");
+    }
+}
+
 /// Counts work done towards a known amount. Shared by reference among threads.
 #[derive(Debug)]
 pub struct Progress {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use datasets::{Cached, Dataset, Split, Synthetic, SyntheticOptions};
+use datasets::{CacheFolder, Cached, Dataset, Split, Synthetic, SyntheticOptions};
 
 fn scene() -> Arc<dyn Dataset> {
     let options = SyntheticOptions { seed: 9, split: Split::Train, len: 1, width: 24, height: 16 };
@@ -10,7 +10,8 @@ fn scene() -> Arc<dyn Dataset> {
 }
 
 fn open(folder: &Path) -> Cached {
-    Cached::new(scene(), &folder.join("kept"), 1 << 20).unwrap()
+    let kept = CacheFolder::open(&folder.join("kept"), 1 << 20, |e| panic!("{e}")).unwrap();
+    Cached::new(scene(), Arc::new(kept)).unwrap()
 }
 
 /// The one file below `folder`.
