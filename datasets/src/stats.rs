@@ -76,23 +76,23 @@ impl ClassStats {
 /// With a `cache` folder, a file there is used when it was made from the very same samples (see
 /// [`Dataset::content_key`]); a missing, stale or damaged one is replaced, by temporary file and rename.
 /// `progress` is called with the number of samples counted so far (not at all when the cache is used).
-/// Errors when a label cannot be read or the cache cannot be written.
+/// Errors when a label cannot be read. A cache that cannot be written is none: its reason comes beside the statistics.
 pub fn class_stats(
     dataset: &dyn Dataset,
     cache: Option<&Path>,
     progress: &(dyn Fn(usize) + Sync),
-) -> Result<ClassStats> {
-    let Some(folder) = cache else { return count(dataset, progress) };
+) -> Result<(ClassStats, Option<Error>)> {
+    let Some(folder) = cache else { return Ok((count(dataset, progress)?, None)) };
     let content_key = dataset.content_key()?;
     let path = cache_path(folder, dataset);
     if let Some(stats) = read_cache(&path, &content_key, dataset) {
-        return Ok(stats);
+        return Ok((stats, None));
     }
     let stats = count(dataset, progress)?;
     let cached = Cached { format: FORMAT, content_key, checksum: stats.checksum(), stats };
-    let json = serde_json::to_vec_pretty(&cached).map_err(|e| Error::decode(&path, e.to_string()))?;
-    write_atomic(&path, &json)?;
-    Ok(cached.stats)
+    let json = serde_json::to_vec_pretty(&cached).map_err(|e| Error::decode(&path, e.to_string()));
+    let unkept = json.and_then(|json| write_atomic(&path, &json)).err();
+    Ok((cached.stats, unkept))
 }
 
 fn cache_path(folder: &Path, dataset: &dyn Dataset) -> PathBuf {

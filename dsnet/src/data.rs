@@ -7,7 +7,11 @@ use datasets::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, train::Size, ui::Progress};
+use crate::{
+    Error, Result,
+    train::Size,
+    ui::{Progress, note},
+};
 
 /// Where samples come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -135,7 +139,7 @@ impl DataSpec {
 }
 
 /// Counts the pixels of each class, with progress; kept in the user's cache folder (`DSNET_CACHE`, else
-/// `$XDG_CACHE_HOME/dsnet`, else `~/.cache/dsnet`) where there is one.
+/// `$XDG_CACHE_HOME/dsnet`, else `~/.cache/dsnet`) where there is one, and it can be written.
 ///
 /// # Errors
 /// Where a label can not be read.
@@ -154,7 +158,14 @@ pub(crate) fn class_stats_while(dataset: &dyn Dataset, alive: &(dyn Fn() + Sync)
         alive();
         progress.set(done as u64);
     };
-    Ok(datasets::class_stats(dataset, cache.as_deref(), &tell)?)
+    let (stats, unkept) = datasets::class_stats(dataset, cache.as_deref(), &tell)?;
+    progress.finish();
+    if let Some(e) = unkept {
+        note(&format!(
+            "the class statistics are not kept, and will be counted again: {e}; DSNET_CACHE can name another folder"
+        ));
+    }
+    Ok(stats)
 }
 
 /// Looks over every sample of a dataset on disk, with progress.

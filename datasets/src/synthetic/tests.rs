@@ -11,7 +11,7 @@ fn small(split: Split, len: usize) -> Synthetic {
 #[test]
 fn the_default_training_set_has_all_classes_and_all_gamma_groups() {
     let train = Synthetic::new(SyntheticOptions::new(Split::Train)).unwrap();
-    let stats = class_stats(&train, None, &|_| {}).unwrap();
+    let (stats, _) = class_stats(&train, None, &|_| {}).unwrap();
     let w = class_weights(&stats.frequencies()).unwrap();
     for (i, name) in stats.classes.iter().enumerate() {
         println!(

@@ -24,7 +24,7 @@ fn camvid() {
         assert_eq!(data.load(len - 1).unwrap().image.size(), (480, 360));
     }
     // Pixel counts of the training annotations, as counted independently.
-    let stats = class_stats(&CamVid::open(&root, Split::Train).unwrap(), None, &|_| {}).unwrap();
+    let (stats, _) = class_stats(&CamVid::open(&root, Split::Train).unwrap(), None, &|_| {}).unwrap();
     let expected =
         [10682767, 14750079, 623349, 20076880, 2845085, 6166762, 743859, 714595, 3719877, 405385, 184967];
     assert_eq!(stats.pixels, expected);

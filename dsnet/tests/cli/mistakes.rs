@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::{TINY, camvid, dsnet, fails, succeeds};
+use crate::program::{TINY, camvid, command, dsnet, fails, succeeds};
 
 #[test]
 fn wrong_options() {
@@ -54,6 +54,22 @@ fn a_training_that_does_not_begin_leaves_no_run() {
     // A run that has begun stays.
     assert!(fails(at, 2, &TINY).contains("holds a run already"));
     assert!(at.join("run/last.safetensors").exists());
+}
+
+/// What is kept to save time only ends no work where it can not be kept.
+#[test]
+fn caches_that_can_not_be_written_are_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    for args in
+        [&["stats", "--train-images=2", "--scene-size=32x64"][..], &[&TINY[..], &["--epochs=1"]].concat()]
+    {
+        let done = command(at, args).env("DSNET_CACHE", "/dev/null").output().unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert!(done.status.success(), "{said}");
+        assert_eq!(said.matches("the class statistics are not kept").count(), 1, "{said}");
+        assert!(said.contains("/dev/null") && said.contains("DSNET_CACHE"), "{said}");
+    }
 }
 
 #[test]

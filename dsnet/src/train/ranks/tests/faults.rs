@@ -116,7 +116,7 @@ fn told(at: &Path, fault: Fault) -> String {
     let data = TrainData {
         train: Arc::new(faulty),
         val: config.data.open(Split::Val).unwrap(),
-        frequencies: class_stats(&*good, None, &|_| ()).unwrap().frequencies(),
+        frequencies: class_stats(&*good, None, &|_| ()).unwrap().0.frequencies(),
     };
     let error = train_on(&config, &folder, &data).unwrap_err().chain();
     *over.0.lock().unwrap() = true;
