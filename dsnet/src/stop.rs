@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI32, Ordering},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, ui::errln};
 
 /// Whether somebody will look at [`ASKED`].
 static LISTENING: AtomicBool = AtomicBool::new(false);
@@ -86,9 +86,7 @@ fn start() -> Result<(), String> {
             let first = || ASKED.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst).is_ok();
             if LISTENING.load(Ordering::SeqCst) && first() {
                 let name = name(signal);
-                eprintln!(
-                    "\n{name}: finishing this step and saving; a second signal ends the program at once"
-                );
+                errln!("\n{name}: finishing this step and saving; a second signal ends the program at once");
             } else if emulate_default_handler(signal).is_err() {
                 std::process::exit(128 + signal);
             }

@@ -10,6 +10,7 @@ use crate::{
     Error, Result,
     adjust::adjust,
     data::{self, Source},
+    ui::outln,
     weights,
 };
 
@@ -62,13 +63,13 @@ impl AdjustArgs {
             e => Error::message(format!("{}: {}", self.weights.display(), e.chain())),
         })?;
         weights::save_model(&self.out, &trained.net, &trained.info)?;
-        println!(
+        outln!(
             "{}: {} with α of {} taken out to the power {}",
             self.out.display(),
             trained.info.model,
             dataset.describe(),
             self.strength
-        );
+        )?;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     compile::Wanted,
     device::DeviceArgs,
     train::{Size, size_pair},
-    ui::{Align, Progress, Table, bytes, thousands},
+    ui::{Align, Progress, Table, bytes, out, outln, thousands},
 };
 
 /// Options of `dsnet bench`.
@@ -175,8 +175,8 @@ fn show_layers(all: &[bench::Layers]) -> Result<()> {
         let total = |f: fn(&bench::LayerTime) -> f64| r.layers.iter().map(f).sum::<f64>();
         let flops = r.layers.iter().map(|l| l.flops).sum();
         table.row(row("all", "", total(|l| l.ms), flops, total(|l| l.floor_ms)));
-        print!("{table}");
-        println!(
+        out!("{table}")?;
+        outln!(
             "\n{} threads, {:.0} GFLOP/s a core by {}, copies {:.1} GB/s; values take {} ({} without a plan)\n\
              a floor is that of the plain sum: Winograd's 3x3 convolutions need 4/9 of its products",
             r.threads,
@@ -185,7 +185,7 @@ fn show_layers(all: &[bench::Layers]) -> Result<()> {
             r.copy_gbytes,
             bytes(r.planned_bytes as u64),
             bytes(r.naive_bytes as u64)
-        );
+        )?;
     }
     Ok(())
 }
@@ -212,14 +212,15 @@ fn show_operations(all: &[bench::Operations]) -> Result<()> {
                     row.operands.clone(),
                 ]);
             }
-            println!("{table}");
+            outln!("{table}")?;
         }
         let counted: f64 = r.totals.iter().map(|row| row.ms).sum();
         let (iters, threads, step) = (r.iters, r.threads, r.step_ms);
-        println!(
+        outln!(
             "{iters} steps of {step:.1} ms, {counted:.1} of them in operations, {threads} threads, {}, {}",
-            r.device, r.precision
-        );
+            r.device,
+            r.precision
+        )?;
     }
     Ok(())
 }
@@ -253,9 +254,8 @@ fn show_inference(all: &[bench::Inference]) -> Result<()> {
         row.push(format!("{:.1}", r.gmacs_per_second));
         table.row(row);
     }
-    print!("{table}");
-    footer(all.first().map(|r| (r.timing.iters, r.threads, &*r.device)));
-    Ok(())
+    out!("{table}")?;
+    footer(all.first().map(|r| (r.timing.iters, r.threads, &*r.device)))
 }
 
 fn show_training(all: &[bench::TrainingStep]) -> Result<()> {
@@ -271,13 +271,13 @@ fn show_training(all: &[bench::TrainingStep]) -> Result<()> {
         row.push(r.memory.peak_process_bytes.map_or("?".into(), |b| bytes(b as u64)));
         table.row(row);
     }
-    print!("{table}");
-    footer(all.first().map(|r| (r.timing.iters, r.threads, &*r.device)));
-    Ok(())
+    out!("{table}")?;
+    footer(all.first().map(|r| (r.timing.iters, r.threads, &*r.device)))
 }
 
-fn footer(first: Option<(usize, usize, &str)>) {
+fn footer(first: Option<(usize, usize, &str)>) -> Result<()> {
     if let Some((iters, threads, device)) = first {
-        println!("\n{iters} runs, {threads} threads, {device}");
+        outln!("\n{iters} runs, {threads} threads, {device}")?;
     }
+    Ok(())
 }

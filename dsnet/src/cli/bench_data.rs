@@ -9,7 +9,7 @@ use crate::{
     Error, Result,
     bench::{self, DataBench, Stage},
     train::TrainOptions,
-    ui::{Align, Progress, Table, bytes},
+    ui::{Align, Progress, Table, bytes, out, outln},
 };
 
 /// Options of `dsnet bench-data`.
@@ -67,43 +67,43 @@ impl BenchDataArgs {
         if self.json {
             return print_json(&found);
         }
-        show(&found, self.need);
-        Ok(())
+        show(&found, self.need)
     }
 }
 
-fn show(found: &DataBench, need: Option<f64>) {
+fn show(found: &DataBench, need: Option<f64>) -> Result<()> {
     let (width, height) = found.size;
-    println!(
+    outln!(
         "{}: {} samples of {width}×{height}, {} of files and {} of batch each\n",
         found.data,
         found.samples,
         bytes(found.file_bytes),
         bytes(found.batch_bytes)
-    );
-    print!("{}", table(&found.stages));
+    )?;
+    out!("{}", table(&found.stages))?;
     if let Some(cached) = &found.cached {
         let (size, left_out) = found.cache.unwrap_or_default();
-        print!("\nfrom the cache, {} so far", bytes(size));
-        println!("{}\n", if left_out > 0 { ", which is full" } else { "" });
-        print!("{}", table(cached));
+        out!("\nfrom the cache, {} so far", bytes(size))?;
+        outln!("{}\n", if left_out > 0 { ", which is full" } else { "" })?;
+        out!("{}", table(cached))?;
     }
-    println!();
+    outln!("")?;
     for delivery in &found.delivery {
         let one = if delivery.workers == 1 { "thread delivers" } else { "threads deliver" };
-        println!("{} loading {one} {:.1} samples/s", delivery.workers, delivery.samples_per_second);
+        outln!("{} loading {one} {:.1} samples/s", delivery.workers, delivery.samples_per_second)?;
     }
     let rate = found.per_core();
     if let Some(stage) = found.bottleneck() {
         let share = 100.0 * stage.ms / bench::total(found.counting());
-        println!(
+        outln!(
             "\nthe bottleneck is {}: {share:.0} % of the time; a core delivers {rate:.1} samples/s",
             name(stage)
-        );
+        )?;
     }
     if let Some(need) = need {
-        println!("for {need} samples/s, --workers {} with a core each", (need / rate).ceil());
+        outln!("for {need} samples/s, --workers {} with a core each", (need / rate).ceil())?;
     }
+    Ok(())
 }
 
 fn name(stage: &Stage) -> String {

@@ -10,7 +10,7 @@ use crate::{
     Error, Result,
     browse::{Choice, browse},
     train::TrainOptions,
-    ui::Progress,
+    ui::{Progress, outln},
 };
 
 /// Options of `train` that change what samples look like or the order in which they come.
@@ -69,7 +69,7 @@ impl BrowseArgs {
         let html = browse(&loader, choice, &|| progress.add(1))?;
         progress.finish();
         write_atomically(&self.page, html.as_bytes())?;
-        println!("{}", self.page.display());
+        outln!("{}", self.page.display())?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     Result,
     report::{Record, render_comparison},
     train::{RunFolder, Samples},
+    ui::outln,
 };
 
 /// Options of `dsnet compare`.
@@ -38,7 +39,7 @@ impl CompareArgs {
         }
         let html = render_comparison(&records.iter().collect::<Vec<_>>(), &samples)?;
         write_atomically(&self.out, html.as_bytes())?;
-        println!("{}", self.out.display());
+        outln!("{}", self.out.display())?;
         Ok(())
     }
 }

@@ -4,7 +4,11 @@ use clap::Args;
 use tensor::cpu::conv::Bf16Engine;
 
 use super::print_json;
-use crate::{Result, bench::kilobytes, ui::bytes};
+use crate::{
+    Result,
+    bench::kilobytes,
+    ui::{bytes, outln},
+};
 
 /// Options of `dsnet doctor`.
 #[derive(Debug, Args)]
@@ -64,13 +68,13 @@ impl DoctorArgs {
             if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         };
         let size = |b: Option<u64>| b.map_or("unknown".to_owned(), bytes);
-        println!("dsnet {}", env!("CARGO_PKG_VERSION"));
-        println!("processor  {name}, {cores} threads");
-        println!("vectors    has {}; has not {}; kernels use {isa}", list(true), list(false));
+        outln!("dsnet {}", env!("CARGO_PKG_VERSION"))?;
+        outln!("processor  {name}, {cores} threads")?;
+        outln!("vectors    has {}; has not {}; kernels use {isa}", list(true), list(false))?;
         let passed_over = Bf16Engine::passed_over().map_or(String::new(), |why| format!(" ({why})"));
-        println!("bf16       by {halves}{passed_over}");
-        println!("memory     {}, {} available\n", size(total), size(free));
-        println!("{cuda}");
+        outln!("bf16       by {halves}{passed_over}")?;
+        outln!("memory     {}, {} available\n", size(total), size(free))?;
+        outln!("{cuda}")?;
         Ok(())
     }
 }

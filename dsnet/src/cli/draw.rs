@@ -10,7 +10,7 @@ use crate::{
     Error, Result,
     data::{DataSpec, Labels, Source},
     train::Size,
-    ui::Progress,
+    ui::{Progress, outln},
 };
 
 /// Options of `dsnet draw`.
@@ -68,9 +68,9 @@ impl DrawArgs {
         let root = Some(self.out.clone());
         for labels in [Labels::Fine, Labels::Coarse] {
             let spec = DataSpec { source: Source::Cityscapes, root: root.clone(), labels, ..spec.clone() };
-            println!("{}: {} images", spec.open_train()?.describe(), spec.open_train()?.len());
+            outln!("{}: {} images", spec.open_train()?.describe(), spec.open_train()?.len())?;
         }
-        println!("in {}", self.out.display());
+        outln!("in {}", self.out.display())?;
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     device::{DeviceArgs, Precision},
     eval::evaluate,
     metrics::Scores,
-    ui::{Progress, score_table},
+    ui::{Progress, out, outln, score_table},
     weights,
 };
 
@@ -88,8 +88,8 @@ impl EvalArgs {
             Some(path) => write_atomically(path, to_json(&report)?.as_bytes())?,
             None => {}
         }
-        println!("{} on {} ({} images)\n", trained.info.model, dataset.describe(), dataset.len());
-        print!("{}", score_table(&scores));
+        outln!("{} on {} ({} images)\n", trained.info.model, dataset.describe(), dataset.len())?;
+        out!("{}", score_table(&scores))?;
         if scores.pixels == 0 {
             return Err(Error::message("no pixel of this split is labelled: there is nothing to score"));
         }

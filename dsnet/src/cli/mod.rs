@@ -21,7 +21,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    ui::{errln, outln},
+};
 
 /// Real-time driving-scene segmentation with DSNet, from training to benchmark
 #[derive(Debug, Parser)]
@@ -127,7 +130,7 @@ fn use_threads(threads: Option<usize>) -> Result<()> {
 
 /// Prints a value as JSON on standard output.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    println!("{}", to_json(value)?);
+    outln!("{}", to_json(value)?)?;
     Ok(())
 }
 
@@ -163,7 +166,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let head = if matches!(error, Error::Stopped { .. }) { "" } else { "error: " };
-            eprintln!("{head}{}", error.chain());
+            errln!("{head}{}", error.chain());
             ExitCode::from(error.exit_code())
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     pictures::{Prediction, spread},
     report::{self, Record, chart::Svg},
     train::RunFolder,
-    ui::Progress,
+    ui::{Progress, out, outln},
     weights,
 };
 
@@ -105,10 +105,10 @@ struct Fig6 {
 
 fn write(svg: &Svg, out: &Path) -> Result<()> {
     if out == Path::new("-") {
-        print!("{}", svg.file());
+        out!("{}", svg.file())?;
     } else {
         write_atomically(out, svg.file().as_bytes())?;
-        println!("{}", out.display());
+        outln!("{}", out.display())?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `dsnet predict`.
 
 use std::{
-    io::{Read, Write},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +13,7 @@ use crate::{
     Error, Result,
     device::DeviceArgs,
     predict::{Form, Segmenter, jobs},
-    ui::Progress,
+    ui::{Progress, outln, print_bytes},
     weights::{self, Trained},
 };
 
@@ -124,8 +124,7 @@ impl PredictArgs {
         let image = if is_dash(input) { standard_input()? } else { Image::read(input)? };
         let trained = self.trained()?;
         let png = Segmenter::new(&trained, self.device.precision())?.results(&image, forms)?.concat();
-        let mut out = std::io::stdout().lock();
-        out.write_all(&png).and_then(|()| out.flush()).map_err(|e| Error::io("write", "standard output", e))
+        print_bytes(&png)
     }
 
     fn to_folder(&self, out: &Path, forms: &[Form]) -> Result<()> {
@@ -138,7 +137,7 @@ impl PredictArgs {
             progress.add(1);
         }
         progress.finish();
-        println!("{} pictures segmented, results in {}", jobs.len(), out.display());
+        outln!("{} pictures segmented, results in {}", jobs.len(), out.display())?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     Result,
     report::{self, Record},
     train::RunFolder,
+    ui::{errln, outln},
 };
 
 /// Options of `dsnet report`.
@@ -28,10 +29,10 @@ impl ReportArgs {
         let record = Record::read(&folder)?;
         // The report stands without pictures where weights or data are not at hand.
         if let Err(error) = report::sample_again(&record) {
-            eprintln!("the report has no new pictures of samples: {}", error.chain());
+            errln!("the report has no new pictures of samples: {}", error.chain());
         }
         report::write(&record)?;
-        println!("{}", folder.report().display());
+        outln!("{}", folder.report().display())?;
         Ok(())
     }
 }

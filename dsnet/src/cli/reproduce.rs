@@ -10,7 +10,7 @@ use crate::{
     data::Source,
     reproduce::{PaperTable, Request, printed, reproduce},
     train::TrainOptions,
-    ui::wrapped,
+    ui::{outln, wrapped},
 };
 
 /// Options of `dsnet reproduce`.
@@ -65,7 +65,7 @@ impl ReproduceArgs {
         std::fs::create_dir_all(&request.out).map_err(|e| Error::io("make the folder", &request.out, e))?;
         let path = request.out.join(format!("{name}.md"));
         write_atomically(&path, format!("{}\n{note}\n", table.markdown()).as_bytes())?;
-        println!("\n{table}\n{}\nas Markdown    {}", wrapped(&note), path.display());
+        outln!("\n{table}\n{}\nas Markdown    {}", wrapped(&note), path.display())?;
         Ok(())
     }
 }

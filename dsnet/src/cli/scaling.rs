@@ -9,7 +9,7 @@ use crate::{
     device::{self, Precision},
     scaling::{Link, Rank, Step, Work, estimated, step},
     train::Size,
-    ui::{Align, Progress, Table, bytes, duration, wrapped},
+    ui::{Align, Progress, Table, bytes, duration, out, outln, wrapped},
 };
 
 /// Options of `dsnet scaling`.
@@ -146,9 +146,9 @@ impl ScalingArgs {
             }
         );
         if self.markdown {
-            println!("{}\n{note}", table.markdown());
+            outln!("{}\n{note}", table.markdown())?;
         } else {
-            print!("{table}\n{}", wrapped(&note));
+            out!("{table}\n{}", wrapped(&note))?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::{DataArgs, ThreadArgs, print_json};
 use crate::{
     Error, Result,
     data::{self, Source},
-    ui::{Align, Table, thousands},
+    ui::{Align, Table, out, outln, thousands},
 };
 
 /// Options of `dsnet stats`.
@@ -118,8 +118,8 @@ impl StatsArgs {
                 r.gamma.to_string(),
             ]);
         }
-        println!("{}: {} images, {} pixels ignored\n", stats.dataset, stats.images, thousands(stats.ignored));
-        print!("{table}");
+        outln!("{}: {} images, {} pixels ignored\n", stats.dataset, stats.images, thousands(stats.ignored))?;
+        out!("{table}")?;
         Ok(())
     }
 }

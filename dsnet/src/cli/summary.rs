@@ -13,7 +13,7 @@ use crate::{
     models,
     summary::summarize,
     train::Size,
-    ui::bytes,
+    ui::{bytes, out, outln},
 };
 
 /// Options of `dsnet summary`.
@@ -55,7 +55,7 @@ impl SummaryArgs {
             return Err(Error::usage("height and width must be multiples of 8"));
         }
         if self.all {
-            print!("{}", models::listed(self.classes, height, width, self.markdown)?);
+            out!("{}", models::listed(self.classes, height, width, self.markdown)?)?;
             return Ok(());
         }
         let net = DsNet::new(&model::config(&self.model, self.classes)?, &Initializer::new(0))?;
@@ -67,24 +67,24 @@ impl SummaryArgs {
             let precision = if self.bf16 { Precision::Bf16 } else { Precision::F32 };
             let graph = optimized(&net, &dims, given, Wanted::Labels, precision)?;
             if self.dot {
-                print!("{}", graph.dot());
+                out!("{}", graph.dot())?;
                 return Ok(());
             }
             let memory = tensor::cpu::device().plan(&graph)?.memory();
-            println!("recorded: {steps} steps, values of {}\n\n{before}", bytes(naive as u64));
-            println!(
+            outln!("recorded: {steps} steps, values of {}\n\n{before}", bytes(naive as u64))?;
+            outln!(
                 "optimised: {} steps, values of {} in an arena of {}\n\n{graph}",
                 graph.nodes.len(),
                 bytes(memory.naive as u64),
                 bytes(memory.planned as u64)
-            );
+            )?;
             return Ok(());
         }
         let summary = summarize(&net, height, width)?;
         if self.json {
             return print_json(&summary);
         }
-        print!("{} for {} classes\n\n{}", self.model, self.classes, summary.table());
+        out!("{} for {} classes\n\n{}", self.model, self.classes, summary.table())?;
         Ok(())
     }
 }

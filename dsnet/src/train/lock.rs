@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use crate::{Error, Result, ui::shell_words};
+use crate::{
+    Error, Result,
+    ui::{errln, shell_words},
+};
 
 /// Name of the lock file. It stays in the folder, and goes only with it.
 pub(super) const NAME: &str = ".lock";
@@ -30,7 +33,7 @@ impl Lock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(in_use(folder, &path)),
             Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => {
-                eprintln!(
+                errln!(
                     "note: {} lies where files can not be locked; train there once at a time",
                     folder.display()
                 );

@@ -6,7 +6,12 @@ use std::time::Duration;
 use nn::collective::{Absent, Meeting, Tcp};
 
 use super::{RunFolder, TrainConfig, TrainData, TrainOptions, ranks, run::run};
-use crate::{Error, Result, launch::Launch, stop, ui};
+use crate::{
+    Error, Result,
+    launch::Launch,
+    stop,
+    ui::{self, errln},
+};
 
 /// Ranks have this many times the timeout to come.
 const PATIENCE: u32 = 10;
@@ -44,7 +49,7 @@ pub fn lead(
 ) -> Result<()> {
     let config = options.resolve_at(Some(launch))?;
     let address = launch.address.as_deref().unwrap_or_default();
-    eprintln!("waiting at {address} for all {} processes", launch.processes);
+    errln!("waiting at {address} for all {} processes", launch.processes);
     let ranks = Tcp::host(&meeting(&config, address), &facts(options, launch)?, &options.to_toml()?)?;
     // Kept apart: whatever fails before the training begins, the folder is taken back.
     let mut made = None;

@@ -14,7 +14,7 @@ use crate::{
     pictures::{Prediction, spread},
     report::{self, Record},
     tensorboard,
-    ui::{duration, score_table, thousands},
+    ui::{duration, errln, print_if_read, score_table, thousands},
     weights,
 };
 
@@ -25,7 +25,7 @@ impl Run<'_> {
     /// Says on standard error what begins.
     pub(super) fn announce(&self) {
         let (config, data) = (self.config, self.loader.dataset());
-        eprintln!(
+        errln!(
             "{} ({} parameters) on {}: {} images, {} classes, loss {}",
             config.model,
             thousands(parameter_count(&self.learner.model.net) as u64),
@@ -41,7 +41,7 @@ impl Run<'_> {
         };
         let processes = config.place.world / config.place.count;
         let workers = if processes > 1 { format!("{workers}, in {processes} processes") } else { workers };
-        eprintln!(
+        errln!(
             "{} epochs of {} steps, batch {}, {workers}; run folder {}",
             config.epochs,
             self.per_epoch(),
@@ -54,11 +54,11 @@ impl Run<'_> {
                 (true, Some(why)) => format!("done one operation at a time, not recorded: {why}"),
                 (false, _) => "done one operation at a time, not recorded (capture = false)".to_owned(),
             };
-            eprintln!("steps are {how}");
+            errln!("steps are {how}");
         }
-        eprintln!("it can be stopped at any moment; to go on: {}", self.folder.resume_command(None));
+        errln!("it can be stopped at any moment; to go on: {}", self.folder.resume_command(None));
         if self.saved.step > 0 {
-            eprintln!("going on after step {} of {}", self.saved.step, self.saved.total_steps);
+            errln!("going on after step {} of {}", self.saved.step, self.saved.total_steps);
         }
     }
 
@@ -121,16 +121,16 @@ impl Run<'_> {
         let step = record.best().map_or(self.saved.step, |best| best.step);
         let pictures = Samples::write(self.folder, step, self.val.classes(), samples)?;
         report::write(&record).map_err(|e| e.during("writing the report of the finished run"))?;
-        println!("\nbest weights on {} ({} images)\n", self.val.describe(), self.val.len());
-        print!("{}", score_table(&scores));
-        println!("\ndone in {}", duration(start.elapsed().as_secs_f64()));
-        println!("best weights   {}", best.display());
-        println!("last state     {}", self.folder.last().display());
-        println!("log            {}", self.folder.log().display());
-        println!("report         {}", self.folder.report().display());
+        let (val, best, last) = (self.val.describe(), best.display(), self.folder.last());
+        let mut text =
+            format!("\nbest weights on {val} ({} images)\n\n{}", self.val.len(), score_table(&scores));
+        text += &format!("\ndone in {}\n", duration(start.elapsed().as_secs_f64()));
+        text += &format!("best weights   {best}\nlast state     {}\n", last.display());
+        text += &format!("log            {}\n", self.folder.log().display());
+        text += &format!("report         {}\n", self.folder.report().display());
         if pictures > 0 {
-            println!("{pictures} pictures     {}", self.folder.samples().display());
+            text += &format!("{pictures} pictures     {}\n", self.folder.samples().display());
         }
-        Ok(())
+        print_if_read(&text)
     }
 }

@@ -1,11 +1,14 @@
 //! What people see: progress, tables, numbers with units. Results go to standard output, everything else
 //! to standard error, so that `--json` output can be piped.
 
+mod out;
 mod progress;
 mod scores;
 mod shell;
 mod table;
 
+pub(crate) use out::{errln, out, outln};
+pub use out::{print, print_bytes, print_if_read, say};
 pub use progress::{Progress, hide_progress, note};
 pub use scores::score_table;
 pub use shell::{program, shell_words};

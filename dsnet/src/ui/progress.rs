@@ -10,7 +10,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::duration;
+use super::{duration, errln};
 
 /// Seconds between two plain lines.
 const PLAIN_EVERY: f64 = 10.0;
@@ -26,7 +26,7 @@ pub fn hide_progress() {
 /// Says on standard error what the user should know and nothing fails by; silent where progress is.
 pub fn note(text: &str) {
     if !HIDDEN.load(Ordering::Relaxed) {
-        eprintln!("note: {text}");
+        errln!("note: {text}");
     }
 }
 
@@ -111,14 +111,7 @@ impl Progress {
         if self.plain {
             if state.last.elapsed().as_secs_f64() >= PLAIN_EVERY {
                 state.last = Instant::now();
-                eprintln!(
-                    "{} {}/{} {} · {}",
-                    self.what,
-                    state.done,
-                    self.total,
-                    self.unit,
-                    self.speed(&state)
-                );
+                errln!("{} {}/{} {} · {}", self.what, state.done, self.total, self.unit, self.speed(&state));
             }
         } else if state.last.elapsed() >= Duration::from_millis(100) || state.done == self.total {
             state.last = Instant::now();
@@ -145,7 +138,7 @@ impl Progress {
 
     /// Prints a line that stays, above the bar.
     pub fn line(&self, text: &str) {
-        if self.plain { eprintln!("{text}") } else { self.bar.suspend(|| eprintln!("{text}")) }
+        if self.plain { errln!("{text}") } else { self.bar.suspend(|| errln!("{text}")) }
     }
 
     /// Takes the bar away.

@@ -9,6 +9,8 @@ mod kills;
 mod measure;
 mod mistakes;
 #[cfg(unix)]
+mod pipes;
+#[cfg(unix)]
 mod processes;
 mod program;
 #[cfg(unix)]
