@@ -9,6 +9,7 @@ use std::path::Path;
 
 use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, Limits};
 
 use crate::error::{Error, Result};
@@ -82,10 +83,35 @@ fn is_jpeg(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xFF, 0xD8, 0xFF])
 }
 
-/// A JPEG's last marker must be near its end; the decoder would fill a missing rest with grey.
+/// Whether a JPEG has an end mark behind the start of its pixels; the decoder would fill a missing rest with grey.
 fn jpeg_complete(bytes: &[u8]) -> bool {
-    let tail = &bytes[bytes.len().saturating_sub(64 * 1024)..];
-    tail.windows(2).any(|w| w == [0xFF, 0xD9])
+    let pixels = jpeg_pixels(bytes).and_then(|at| bytes.get(at..)).unwrap_or_default();
+    pixels.windows(2).any(|w| w == [0xFF, 0xD9])
+}
+
+/// Where the pixels of a JPEG begin: behind the header of its first scan. Segments before it are skipped by their length: one with
+/// EXIF can hold a thumbnail, a JPEG of its own with an end mark.
+fn jpeg_pixels(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        // Stray bytes before a marker and fill bytes in it are passed over, as decoders do.
+        at += bytes.get(at..)?.iter().position(|&b| b == 0xFF)?;
+        at += bytes[at..].iter().position(|&b| b != 0xFF)?;
+        let marker = bytes[at];
+        at += 1;
+        match marker {
+            // No segment: a stuffed byte, TEM, restarts, the start of the file.
+            0x00 | 0x01 | 0xD0..=0xD8 => {}
+            0xD9 => return None,
+            _ => {
+                let length = bytes.get(at..at + 2)?;
+                at += usize::from(u16::from_be_bytes([length[0], length[1]]));
+                if marker == 0xDA {
+                    return Some(at);
+                }
+            }
+        }
+    }
 }
 
 fn neither(path: &Path, bytes: &[u8]) -> Error {
@@ -135,17 +161,47 @@ pub(crate) fn decode_image(path: &Path, bytes: &[u8]) -> Result<Image> {
     Image::new(width, height, rgb.into_raw()).map_err(|_| Error::decode(path, "the picture has no pixels"))
 }
 
-/// Width and height of a JPEG that is whole, once they were found to be possible.
+/// Width and height of a picture that is stored with these once it stands upright.
+fn upright((width, height): (u32, u32), turn: Orientation) -> (u32, u32) {
+    match turn {
+        Orientation::Rotate90
+        | Orientation::Rotate270
+        | Orientation::Rotate90FlipH
+        | Orientation::Rotate270FlipH => (height, width),
+        Orientation::NoTransforms
+        | Orientation::Rotate180
+        | Orientation::FlipHorizontal
+        | Orientation::FlipVertical => (width, height),
+    }
+}
+
+/// The upright size that a decoder tells, without decoding.
+fn told_size<D: ImageDecoder>(
+    path: &Path,
+    kind: &str,
+    open: impl FnOnce() -> image::ImageResult<D>,
+) -> Result<(u64, u64)> {
+    let size = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let mut decoder = open()?;
+        let turn = decoder.orientation()?;
+        Ok(upright(decoder.dimensions(), turn))
+    }));
+    match size {
+        Ok(Ok((width, height))) => Ok((u64::from(width), u64::from(height))),
+        Ok(Err(why)) => {
+            let why: image::ImageError = why;
+            Err(Error::decode(path, format!("truncated or corrupt {kind}: {why}")))
+        }
+        Err(_) => Err(Error::decode(path, format!("corrupt {kind}: its decoder gave up"))),
+    }
+}
+
+/// Width and height, upright, of a JPEG that is whole, once they were found to be possible.
 fn jpeg_size(path: &Path, bytes: &[u8]) -> Result<(u64, u64)> {
     if !jpeg_complete(bytes) {
         return Err(Error::decode(path, "truncated JPEG: it has no end mark"));
     }
-    let size = std::panic::catch_unwind(|| JpegDecoder::new(Cursor::new(bytes)).map(|d| d.dimensions()));
-    let (width, height) = match size {
-        Ok(Ok((w, h))) => (u64::from(w), u64::from(h)),
-        Ok(Err(why)) => return Err(Error::decode(path, format!("truncated or corrupt JPEG: {why}"))),
-        Err(_) => return Err(Error::decode(path, "corrupt JPEG: its decoder gave up")),
-    };
+    let (width, height) = told_size(path, "JPEG", || JpegDecoder::new(Cursor::new(bytes)))?;
     check_size(path, width, height)?;
     if width * height > bytes.len() as u64 * JPEG_PIXELS_PER_BYTE {
         return Err(more_than_fits(path, bytes, width, height));
@@ -193,12 +249,13 @@ pub(crate) fn label_header(path: &Path, bytes: &[u8]) -> Result<Header> {
     Ok(header)
 }
 
-/// Width and height of an image file and whether its container is whole, without decompressing it.
+/// Width and height of an image file, upright as it is decoded, and whether its container is whole; without decompressing it.
 pub(crate) fn inspect_image(path: &Path, bytes: &[u8]) -> Result<(usize, usize)> {
     if png::is_png(bytes) {
-        let header = png_header(path, bytes)?;
+        png_header(path, bytes)?;
         png::complete(bytes).map_err(|why| Error::decode(path, why))?;
-        Ok((header.width as usize, header.height as usize))
+        let (width, height) = told_size(path, "PNG", || png_decoder(bytes))?;
+        Ok((width as usize, height as usize))
     } else if is_jpeg(bytes) {
         let (width, height) = jpeg_size(path, bytes)?;
         Ok((width as usize, height as usize))
@@ -231,5 +288,24 @@ impl LabelMap {
         let path = path.as_ref();
         let table = std::array::from_fn(|id| (id < classes || id == 255).then_some(id as u8));
         decode_labels(path, &read_bytes(path)?, &table, "the train ids of the classes, and 255 for none")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_mark_is_looked_for_behind_the_pixels_start() {
+        // A thumbnail with an end mark, stray bytes, fill bytes, then a scan.
+        let exif = [0xFF, 0xE1, 0, 8, 0xFF, 0xD8, 0xFF, 0xD9, 0, 0];
+        let head = [&[0xFF, 0xD8][..], &exif, &[7, 7, 0xFF, 0xFF, 0xFF, 0xDB, 0, 3, 0]].concat();
+        let scan = [0xFF, 0xDA, 0, 4, 1, 2, 55, 0xFF, 0, 66];
+        let whole = [&head[..], &scan, &[0xFF, 0xD9], &[0; 100_000]].concat();
+        assert!(jpeg_complete(&whole));
+        assert_eq!(jpeg_pixels(&whole), Some(head.len() + 6));
+        let end = head.len() + scan.len() + 2;
+        assert!((0..end).all(|len| !jpeg_complete(&whole[..len])));
+        assert!(!jpeg_complete(&[0xFF, 0xD8, 0xFF, 0xD9]));
     }
 }

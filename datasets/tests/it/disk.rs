@@ -225,6 +225,39 @@ fn a_folder_that_is_no_cityscapes_says_what_is_expected() {
     assert!(Cityscapes::open(dir.path(), Split::Val, Annotation::Fine).is_err());
 }
 
+/// An EXIF segment: how the picture is to be turned, and a thumbnail's end mark.
+fn exif(orientation: u8) -> Vec<u8> {
+    let tag = [0x12, 0x01, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0];
+    let body = [&b"Exif\0\0II*\0\x08\0\0\0\x01\0"[..], &tag, &[0; 4], &[0xFF, 0xD8, 0xFF, 0xD9]].concat();
+    [&[0xFF, 0xE1][..], &(body.len() as u16 + 2).to_be_bytes(), &body].concat()
+}
+
+#[test]
+fn pictures_are_checked_as_they_are_loaded_upright() {
+    let dir = tempfile::tempdir().unwrap();
+    camvid(dir.path(), 1);
+    let jpeg = {
+        let path = dir.path().join("stored");
+        image::RgbImage::new(8, 12).save_with_format(&path, image::ImageFormat::Jpeg).unwrap();
+        fs::read(path).unwrap()
+    };
+    let image = dir.path().join("train/0.png");
+    // A quarter turn makes 8x12 pixels the 12x8 of the label; half a turn does not.
+    for (orientation, fits) in [(6, true), (5, true), (1, false), (3, false)] {
+        let bytes = [&jpeg[..2], &exif(orientation), &jpeg[2..]].concat();
+        fs::write(&image, &bytes).unwrap();
+        let data = CamVid::open(dir.path(), Split::Train).unwrap();
+        assert_eq!(data.load(0).is_ok(), fits, "{orientation}");
+        for depth in [Depth::Headers, Depth::Labels, Depth::Full] {
+            assert_eq!(problems(&data, depth).is_empty(), fits, "{orientation} {depth:?}");
+        }
+        // The thumbnail's end mark is not that of the picture.
+        fs::write(&image, &bytes[..bytes.len() - 2]).unwrap();
+        assert!(data.image(0).unwrap_err().to_string().contains("no end mark"));
+        assert!(problems(&data, Depth::Headers)[0].contains("no end mark"));
+    }
+}
+
 #[test]
 fn camvid_lists_with_a_foreign_prefix_work() {
     let dir = tempfile::tempdir().unwrap();
