@@ -51,14 +51,14 @@ impl DrawArgs {
         let spec = DataSpec { train_images, val_images, scene_size, ..DataSpec::synthetic() };
         let progress = Progress::new("drawing", "scenes", (2 * train_images + val_images) as u64);
         let mut before = 0;
-        for (from, split, annotation) in [
-            (Split::Train, Split::Train, Annotation::Fine),
-            (Split::Test, Split::TrainExtra, Annotation::Coarse),
-            (Split::Val, Split::Val, Annotation::Fine),
+        for (split, annotation) in [
+            (Split::Train, Annotation::Fine),
+            // Scenes with coarse labels are others than those with fine ones, and than those of any test.
+            (Split::TrainExtra, Annotation::Coarse),
+            (Split::Val, Annotation::Fine),
         ] {
-            // Scenes with coarse labels are others than those with fine ones.
             let count = if split == Split::Val { val_images } else { train_images };
-            let drawn = DataSpec { val_images: count, ..spec.clone() }.open(from)?;
+            let drawn = DataSpec { val_images: count, ..spec.clone() }.open(split)?;
             let tick = |done: usize| progress.set((before + done) as u64);
             write_cityscapes(&*drawn, &self.out, split, annotation, "synthia", &tick)?;
             before += drawn.len();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use datasets::{Annotation, Cityscapes, Dataset, Split, Synthetic, SyntheticOptions};
 use serde_json::Value;
 
 use crate::program::{camvid, fails, succeeds};
@@ -21,6 +22,15 @@ fn each_stage_begins_where_the_one_before_ended() {
     let said = succeeds(at, &drawn);
     assert!(said.contains("gtCoarse train_extra: 12 images"), "{said}");
     assert!(fails(at, 2, &drawn).contains("already"));
+    // Pre-training sees no scene that anything else is tried on.
+    let coarse = Cityscapes::open(at.join("drawn"), Split::TrainExtra, Annotation::Coarse).unwrap();
+    let first = |split| {
+        let options = SyntheticOptions { len: 1, width: 128, height: 64, ..SyntheticOptions::new(split) };
+        Synthetic::new(options).unwrap().image(0).unwrap()
+    };
+    let seen = coarse.image(0).unwrap();
+    assert_eq!(seen, first(Split::TrainExtra));
+    assert!([Split::Train, Split::Val, Split::Test].iter().all(|&split| first(split) != seen));
 
     // Frames of a sixteenth of the real ones; everything else but the net's size and the epochs is as shipped.
     let stage = |name: &str, more: &[&str]| {
