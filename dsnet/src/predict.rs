@@ -1,7 +1,7 @@
 //! Segmenting pictures from files.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -61,17 +61,28 @@ fn is_picture(path: &Path) -> bool {
 }
 
 /// The pictures named by `inputs`: files as they are, of folders every PNG and JPEG, also in folders below, in order
-/// of their names. Results of a folder keep its structure.
+/// of their names. Results of a folder keep its structure. Each real folder is walked once, however many links lead to it, and
+/// `out`, where the results go, not at all: they are no pictures to segment.
 ///
 /// # Errors
-/// Where an input does not exist, a folder holds no picture, or two pictures would be written to one name.
-pub fn jobs(inputs: &[PathBuf]) -> Result<Vec<Job>> {
+/// Where an input does not exist, is given twice or is `out` itself; a folder that holds no picture; two pictures that would be
+/// written to one name.
+pub fn jobs(inputs: &[PathBuf], out: &Path) -> Result<Vec<Job>> {
+    // A folder that is still to be made holds nothing.
+    let mut walked: HashSet<PathBuf> = out.canonicalize().into_iter().collect();
+    let results = walked.clone();
     let mut jobs = Vec::new();
     for input in inputs {
         if input.is_dir() {
+            if results.contains(&real(input)?) {
+                return Err(Error::usage(format!(
+                    "results in {0} would lie among the pictures that they are made from; choose another --out, as {0}/results",
+                    out.display()
+                )));
+            }
             let before = jobs.len();
-            walk(input, Path::new(""), &mut jobs)?;
-            if jobs.len() == before {
+            let new = walk(input, Path::new(""), &mut walked, &mut jobs)?;
+            if new && jobs.len() == before {
                 return Err(Error::message(format!("{} holds no PNG or JPEG picture", input.display())));
             }
         } else if input.is_file() {
@@ -82,31 +93,44 @@ pub fn jobs(inputs: &[PathBuf]) -> Result<Vec<Job>> {
     }
     let mut taken: HashMap<&Path, &Path> = HashMap::new();
     for job in &jobs {
-        if let Some(other) = taken.insert(&job.stem, &job.input) {
-            return Err(Error::message(format!(
-                "{} and {} would be written to the same name {}; predict them into different folders",
-                other.display(),
-                job.input.display(),
-                job.stem.display()
-            )));
+        let Some(other) = taken.insert(&job.stem, &job.input) else { continue };
+        let (one, two) = (other.display(), job.input.display());
+        if real(other)? == real(&job.input)? {
+            let again = if other == job.input { String::new() } else { format!(", also as {two}") };
+            return Err(Error::usage(format!("{one} is given twice{again}; once is enough")));
         }
+        return Err(Error::message(format!(
+            "{one} and {two} would be written to the same name {}; predict them into different folders",
+            job.stem.display()
+        )));
     }
     Ok(jobs)
 }
 
-fn walk(folder: &Path, below: &Path, jobs: &mut Vec<Job>) -> Result<()> {
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::io("list", folder, e))?;
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+/// The one path of a file or folder that is no link.
+fn real(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().map_err(|e| Error::io("find", path, e))
+}
+
+/// Adds the pictures in `folder`, unless it was `walked` before, which is told.
+fn walk(folder: &Path, below: &Path, walked: &mut HashSet<PathBuf>, jobs: &mut Vec<Job>) -> Result<bool> {
+    if !walked.insert(real(folder)?) {
+        return Ok(false);
+    }
+    let fail = |e| Error::io("list", folder, e);
+    let entries = std::fs::read_dir(folder).map_err(fail)?;
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>().map_err(fail)?;
     paths.sort();
     for path in paths {
         if path.is_dir() {
-            walk(&path, &below.join(path.file_name().unwrap_or_default()), jobs)?;
+            walk(&path, &below.join(path.file_name().unwrap_or_default()), walked, jobs)?;
         } else if is_picture(&path) {
             let stem = below.join(path.file_stem().unwrap_or_default());
             jobs.push(Job { input: path, stem });
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// A model with what it needs to read pictures and to draw what it finds.
@@ -126,12 +150,12 @@ impl<'a> Segmenter<'a> {
         Ok(Self { predictor: Predictor::with_precision(&trained.net, precision), classes, normalization })
     }
 
-    /// Segments one picture of any size and writes its results below `out`; returns their paths.
+    /// Segments the picture of `job`, of any size, and writes its results below `out`; returns their paths.
     ///
     /// # Errors
-    /// Where the picture can not be read or a result not be written.
-    pub fn file(&self, job: &Job, out: &Path, forms: &[Form]) -> Result<Vec<PathBuf>> {
-        let results = self.results(&Image::read(&job.input)?, forms)?;
+    /// Where the model fails or a result can not be written.
+    pub fn write(&self, image: &Image, job: &Job, out: &Path, forms: &[Form]) -> Result<Vec<PathBuf>> {
+        let results = self.results(image, forms)?;
         let mut written = Vec::with_capacity(forms.len());
         for (form, png) in forms.iter().zip(results) {
             let mut name = out.join(&job.stem).into_os_string();
@@ -168,6 +192,7 @@ mod tests {
         for name in ["in/b.JPG", "in/a.png", "in/notes.txt", "in/sub/a.png", "c.png", "in/a.jpeg"] {
             std::fs::write(at(name), b"").unwrap();
         }
+        let jobs = |inputs: &[PathBuf]| jobs(inputs, &at("out"));
         let error = jobs(&[at("in")]).unwrap_err().to_string();
         assert!(error.contains("a.jpeg") && error.contains("a.png"), "{error}");
         std::fs::remove_file(at("in/a.jpeg")).unwrap();
@@ -177,5 +202,38 @@ mod tests {
         assert!(jobs(&[at("nothing")]).is_err());
         std::fs::create_dir(at("empty")).unwrap();
         assert!(jobs(&[at("empty")]).unwrap_err().to_string().contains("no PNG or JPEG"));
+    }
+    #[test]
+    fn nothing_is_segmented_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir_all(at("in/sub")).unwrap();
+        for name in ["in/a.png", "in/sub/b.png"] {
+            std::fs::write(at(name), b"").unwrap();
+        }
+        let stems = |inputs: &[PathBuf], out: &str| -> Vec<String> {
+            let found = jobs(inputs, &at(out)).unwrap();
+            found.iter().map(|job| job.stem.to_str().unwrap().to_owned()).collect()
+        };
+        // Results of the time before, in a folder among the pictures.
+        assert_eq!(stems(&[at("in")], "in/out"), ["a", "sub/b"]);
+        std::fs::create_dir(at("in/out")).unwrap();
+        std::fs::write(at("in/out/a_overlay.png"), b"").unwrap();
+        assert_eq!(stems(&[at("in")], "in/out"), ["a", "sub/b"]);
+        assert_eq!(stems(&[at("in"), at("in/sub")], "out"), ["a", "out/a_overlay", "sub/b"]);
+        for (inputs, out, part) in [
+            (&[at("in")][..], "in", "would lie among the pictures"),
+            (&[at("in/a.png"), at("in/a.png")], "out", "a.png is given twice; once"),
+            (&[at("in"), at("in/sub/../a.png")], "out", "a.png is given twice, also as"),
+        ] {
+            let error = jobs(inputs, &at(out)).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(at("in"), at("in/sub/loop")).unwrap();
+            assert_eq!(stems(&[at("in")], "in/out"), ["a", "sub/b"]);
+        }
     }
 }

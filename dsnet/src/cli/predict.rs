@@ -23,6 +23,10 @@ use crate::{
   dsnet predict --weights best.safetensors photo.jpg frames/ --out out --strip
   dsnet predict --weights best.safetensors - < photo.jpg > overlay.png
 
+Of a folder all PNG and JPEG files are taken, also in folders below, each real folder once; --out may lie inside of it, and is
+left out then, but must not be the folder itself. A picture that can not be read does not stop the others: what was left out is
+listed at the end, and the exit code is 1.
+
 One picture and one form may go to standard output: --out -, which is the default where the picture comes from
 standard input.")]
 pub struct PredictArgs {
@@ -128,16 +132,35 @@ impl PredictArgs {
     }
 
     fn to_folder(&self, out: &Path, forms: &[Form]) -> Result<()> {
+        // Before the model is read: what can not work is said at once.
+        let jobs = jobs(&self.inputs, out)?;
         let trained = self.trained()?;
         let segmenter = Segmenter::new(&trained, self.device.precision())?;
-        let jobs = jobs(&self.inputs)?;
         let progress = Progress::new("predicting", "images", jobs.len() as u64);
-        for job in &jobs {
-            segmenter.file(job, out, forms)?;
+        let mut unreadable = Vec::new();
+        for (done, job) in jobs.iter().enumerate() {
+            match Image::read(&job.input) {
+                Ok(image) => {
+                    let written = segmenter.write(&image, job, out, forms);
+                    let place = || {
+                        format!("segmenting {}, after {done} of {} pictures", job.input.display(), jobs.len())
+                    };
+                    written.map_err(|e| e.during(place()))?;
+                }
+                Err(e) => unreadable.push(e.to_string()),
+            }
             progress.add(1);
         }
         progress.finish();
-        outln!("{} pictures segmented, results in {}", jobs.len(), out.display())?;
-        Ok(())
+        let segmented = jobs.len() - unreadable.len();
+        outln!("{segmented} pictures segmented, results in {}", out.display())?;
+        match unreadable.len() {
+            0 => Ok(()),
+            n => Err(Error::message(format!(
+                "{n} of {} pictures can not be read:\n  - {}",
+                jobs.len(),
+                unreadable.join("\n  - ")
+            ))),
+        }
     }
 }

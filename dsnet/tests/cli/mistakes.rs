@@ -112,5 +112,23 @@ fn weights_that_are_none() {
     assert!(fails(at, 1, &["predict", weights, "nothing", "--out=p"]).contains("nothing"));
     fs::write(at.join("broken.png"), b"\x89PNG\r\n\x1a\nrubbish").unwrap();
     assert!(fails(at, 1, &["predict", weights, "broken.png", "--out=p"]).contains("broken.png"));
+    // A picture that is none does not stop the others.
+    let good = datasets::Image::new(8, 8, vec![90; 192]).unwrap();
+    for name in ["in/a.png", "in/c.png"] {
+        good.save_png(at.join(name)).unwrap();
+    }
+    fs::copy(at.join("broken.png"), at.join("in/b.png")).unwrap();
+    let said = dsnet(at, &["predict", weights, "in", "--out=in/found"]);
+    assert!(said.code == Some(1) && said.out.starts_with("2 pictures segmented"), "{}{}", said.out, said.err);
+    assert!(
+        said.err.contains("1 of 3 pictures can not be read") && said.err.contains("in/b.png"),
+        "{}",
+        said.err
+    );
+    assert!(at.join("in/found/c_overlay.png").exists());
+    // What was found is not segmented in its turn, and results never lie among the pictures.
+    fs::remove_file(at.join("in/b.png")).unwrap();
+    assert!(succeeds(at, &["predict", weights, "in", "--out=in/found"]).starts_with("2 pictures segmented"));
+    assert!(fails(at, 2, &["predict", weights, "in", "--out=in"]).contains("another --out"));
     assert!(fails(at, 1, &["eval", weights, "--data=camvid", "--root=nowhere"]).contains("nowhere"));
 }
