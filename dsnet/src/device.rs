@@ -47,6 +47,21 @@ impl fmt::Display for Precision {
     }
 }
 
+/// What a device is for people: the processor's name, where the system tells, or that of the GPU.
+///
+/// # Errors
+/// Where the device fails.
+pub(crate) fn described(device: &Device) -> Result<String> {
+    Ok(if gpu(device)?.is_some() { device.name().into() } else { processor() })
+}
+
+/// The name of this machine's processor; of its kind, where the system does not tell more.
+pub(crate) fn processor() -> String {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    name.map_or(std::env::consts::ARCH, |(_, name)| name.trim()).into()
+}
+
 /// Options of commands that run a model.
 #[derive(Debug, Clone, Args)]
 pub struct DeviceArgs {

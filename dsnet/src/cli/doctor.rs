@@ -7,6 +7,7 @@ use super::print_json;
 use crate::{
     Result,
     bench::kilobytes,
+    device::processor,
     ui::{bytes, outln},
 };
 
@@ -38,9 +39,7 @@ fn features() -> Vec<(&'static str, bool)> {
 impl DoctorArgs {
     pub(super) fn run(self) -> Result<()> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let name = cpuinfo.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": "));
-        let name = name.map_or(std::env::consts::ARCH, |(_, name)| name.trim());
+        let name = processor();
         let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let memory = |key: &str| kilobytes(&meminfo, key).map(|kb| kb as u64 * 1024);
         let (total, free) = (memory("MemTotal:"), memory("MemAvailable:"));

@@ -49,7 +49,28 @@ impl PaperTable {
             PaperTable::Table8 => &[],
         }
     }
+
+    /// Fails where an option of `train` is given that its rows differ in, or that it has no use for.
+    fn check_given(self, given: &TrainOptions) -> Result<()> {
+        let mut names = given.table()?.into_iter().map(|(name, _)| name);
+        let (table, trains) = (self.name(), self != PaperTable::Table8);
+        if trains && let Some(name) = names.find(|name| self.own().contains(&name.as_str())) {
+            return Err(Error::usage(format!(
+                "--{name} can not be given for {table}: its rows differ in it"
+            )));
+        }
+        if !trains && let Some(name) = names.find(|name| !MEASURING.contains(&name.as_str())) {
+            let takes = MEASURING.map(|name| format!("--{name}")).join(", ");
+            return Err(Error::usage(format!(
+                "--{name} can not be given for {table}: it trains nothing, and takes {takes} and --iters"
+            )));
+        }
+        Ok(())
+    }
 }
+
+/// Options of `train` that a measurement of speed depends on.
+const MEASURING: [&str; 3] = ["device", "precision", "threads"];
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -66,19 +87,13 @@ pub struct Request {
     pub iters: usize,
 }
 
-/// Makes the rows that are not there yet; returns all rows, with what is known of each.
+/// Makes the rows that are not there yet; returns all rows, with what is known of each that was made with these settings.
 ///
 /// # Errors
-/// Options that the table's rows differ in; a row that does not exist; a row that was made with other settings; whatever
+/// Options that the table's rows differ in or that it does not take; a row that does not exist; a row that was made with other settings; whatever
 /// ends a training, with the row in which it happened.
 pub fn reproduce(request: &Request) -> Result<Vec<(Row, Option<Measured>)>> {
-    let given = request.options.table()?;
-    if let Some(name) = request.table.own().iter().find(|name| given.contains_key(**name)) {
-        return Err(Error::usage(format!(
-            "--{name} can not be given for {}: its rows differ in it",
-            request.table.name()
-        )));
-    }
+    request.table.check_given(&request.options)?;
     let rows = rows(request)?;
     if let Some(unknown) = request.only.iter().find(|name| rows.iter().all(|row| row.name != **name)) {
         let list: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
@@ -94,7 +109,7 @@ pub fn reproduce(request: &Request) -> Result<Vec<(Row, Option<Measured>)>> {
                 format!("in row {} of {}; the same command goes on with it", row.name, request.table.name());
             Some(row::make(&row, request).map_err(|e| e.during(place))?)
         } else {
-            row::stored(&row, &request.out)?
+            row::stored(&row, request)?
         };
         all.push((row, measured));
     }

@@ -1,7 +1,7 @@
 //! A table as text: ours beside the paper's.
 
 use super::{Measured, PaperTable, Row};
-use crate::ui::{Align, Table, percent, thousands};
+use crate::ui::{Align, Table, counted, percent, thousands};
 
 fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "–".into(), |v| format!("{v:.1}"))
@@ -65,9 +65,14 @@ fn note(table: PaperTable, rows: &[(Row, Option<Measured>)], data: &str) -> Stri
     epochs.dedup();
     let epochs: Vec<String> = epochs.iter().map(usize::to_string).collect();
     let trained = format!("Ours: {data}, epochs {}, best weights by val mIoU.", epochs.join(" / "));
-    let speed = format!("Speed: {device}, {threads} threads, compiled; paper: GTX 1080Ti.");
-    let more = rows.len() - done.len();
-    let rest = if more > 0 { format!(" Rows not made yet: {more}.") } else { String::new() };
+    let speed = match measured {
+        Some(_) => format!("Speed: {device}, {}, compiled; paper: GTX 1080Ti.", counted(threads, "thread")),
+        None => "Speed in the paper: GTX 1080Ti.".into(),
+    };
+    // Networks that are not built here are never made.
+    let more = rows.iter().filter(|(row, found)| row.model.is_some() && found.is_none()).count();
+    let rest =
+        if more > 0 { format!(" Rows not made yet with these settings: {more}.") } else { String::new() };
     match table {
         PaperTable::Table2 => format!(
             "{trained} Paper: Cityscapes val, 120 epochs; accuracy and speed of the other sizes are not known here. {speed}{rest}"
@@ -109,6 +114,7 @@ mod tests {
         let latencies = vec![Latency { width: 640, height: 360, mean_ms: 40.0 }];
         let found = Measured {
             settings: String::new(),
+            measuring: String::new(),
             parameters: 910_460,
             miou: Some(0.5),
             groups: vec![],
@@ -120,11 +126,19 @@ mod tests {
         let all: Vec<_> = all.into_iter().map(|row| (row, None)).collect();
         let (table, note) = printed(PaperTable::Table5, &all, "x");
         assert!(table.to_string().contains("dsnet-nosf       –   50.1    –  110.3           –"), "{table}");
-        assert!(note.contains("Rows not made yet: 10"));
+        assert!(note.contains("Rows not made yet with these settings: 10"));
         let all: Vec<_> = all.into_iter().map(|(row, _)| (row, Some(found.clone()))).collect();
         let (table, note) = printed(PaperTable::Table5, &all, "x");
         assert!(table.markdown().contains("| dsnet-dw | 50.0 | 58.0 | 25.0 | 59.2 | 910,460 | 0.89 |"));
         assert!(note.starts_with("Ours: x, epochs 3"), "{note}");
+    }
+
+    #[test]
+    fn what_is_never_made_is_not_missing() {
+        let measured = Request { options: TrainOptions::default(), ..request(PaperTable::Table8) };
+        let all: Vec<_> = rows(&measured).unwrap().into_iter().map(|row| (row, None)).collect();
+        let (_, note) = printed(PaperTable::Table8, &all, "x");
+        assert!(note.contains("Rows not made yet with these settings: 1."), "{note}");
     }
 
     #[test]

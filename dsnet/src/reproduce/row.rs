@@ -34,8 +34,11 @@ pub struct Latency {
 /// What a finished row is found to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// How it was trained, as TOML, or where it was measured.
+    /// How it was trained, as TOML; empty where nothing was.
     pub settings: String,
+    /// How latencies were measured; empty where none were. (Files of the first version do not tell.)
+    #[serde(default)]
+    pub measuring: String,
     /// Trainable values.
     pub parameters: usize,
     /// mIoU on the validation split in 0..=1, of the best weights.
@@ -56,8 +59,8 @@ fn file(row: &Row, out: &Path) -> PathBuf {
     out.join(&row.name).join("row.json")
 }
 
-/// The row as it was made before; none where it is not finished.
-pub(super) fn stored(row: &Row, out: &Path) -> Result<Option<Measured>> {
+/// The row as it was made before, with whatever settings; none where it is not finished.
+fn made(row: &Row, out: &Path) -> Result<Option<Measured>> {
     let path = file(row, out);
     match std::fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| {
@@ -66,6 +69,31 @@ pub(super) fn stored(row: &Row, out: &Path) -> Result<Option<Measured>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io("read", path, e)),
     }
+}
+
+/// The row as it was made before; none where it was not made as `request` wants it.
+pub(super) fn stored(row: &Row, request: &Request) -> Result<Option<Measured>> {
+    let wanted = (trained_how(row)?, measured_how(row, request));
+    Ok(made(row, &request.out)?.filter(|found| (&found.settings, &found.measuring) == (&wanted.0, &wanted.1)))
+}
+
+/// [`Measured::settings`] of a row.
+fn trained_how(row: &Row) -> Result<String> {
+    row.training.as_ref().map_or(Ok(String::new()), settings)
+}
+
+/// [`Measured::measuring`] of a row.
+fn measured_how(row: &Row, request: &Request) -> String {
+    if row.sizes.is_empty() {
+        return String::new();
+    }
+    let (device, threads) = (device_of(request), rayon::current_num_threads());
+    let precision = request.options.precision.unwrap_or_default();
+    format!("device {device}, precision {precision}, threads {threads}, mean of {}", request.iters)
+}
+
+fn device_of(request: &Request) -> &str {
+    request.options.device.as_deref().unwrap_or("cpu")
 }
 
 /// What decides the result of a training, as text.
@@ -88,22 +116,22 @@ fn settings(options: &TrainOptions) -> Result<String> {
 /// Makes a row, or what is left of it.
 pub(super) fn make(row: &Row, request: &Request) -> Result<Measured> {
     let folder = request.out.join(&row.name);
-    let name = request.options.device.as_deref().unwrap_or("cpu");
     let precision = request.options.precision.unwrap_or_default();
-    let settings = match &row.training {
-        Some(options) => settings(options)?,
-        None => format!("device = {name:?}, precision = {precision:?}"),
-    };
-    if let Some(before) = stored(row, &request.out)? {
-        if before.settings == settings {
-            return Ok(before);
-        }
+    let (settings, measuring) = (trained_how(row)?, measured_how(row, request));
+    let before = made(row, &request.out)?;
+    if before.as_ref().is_some_and(|before| row.training.is_some() && before.settings != settings) {
         let what =
             format!("{} was made with other settings; choose another --out, or delete it", folder.display());
         return Err(Error::usage(what));
     }
+    // What was measured otherwise is measured anew; the training stays.
+    let trained_before = match before {
+        Some(before) if before.measuring == measuring => return Ok(before),
+        before => before.filter(|_| row.training.is_some()),
+    };
     let mut found = Measured {
         settings,
+        measuring,
         parameters: 0,
         miou: None,
         groups: vec![],
@@ -115,7 +143,9 @@ pub(super) fn make(row: &Row, request: &Request) -> Result<Measured> {
     let Some(model) = &row.model else { return Ok(found) };
     let mut classes = CLASSES;
     if let Some(options) = &row.training {
-        trained(&folder, options)?;
+        if trained_before.is_none() {
+            trained(&folder, options)?;
+        }
         let record = Record::read(&RunFolder::reopen(Some(&folder))?.0)?;
         let best = record.best().and_then(|epoch| epoch.val.as_ref());
         let scores = best.ok_or_else(|| Error::message("the run was never evaluated"))?;
@@ -126,13 +156,13 @@ pub(super) fn make(row: &Row, request: &Request) -> Result<Measured> {
     }
     let net = DsNet::new(&model::config(model, classes)?, &Initializer::new(0))?;
     found.parameters = parameter_count(&net);
-    let device = device::open(name, precision)?;
+    let device = device::open(device_of(request), precision)?;
     for &size in &row.sizes {
         let progress = Progress::new(format!("measuring {model}"), "runs", request.iters as u64);
         let way = Way::Plan(Wanted::Labels, precision);
         let tick = || progress.add(1);
         let inference = bench::inference(model, classes, size, 1, request.iters, way, &device, &tick)?;
-        found.device.clone_from(&inference.device);
+        found.device = device::described(&device)?;
         progress.finish();
         let Size { height, width } = size;
         found.latencies.push(Latency { width, height, mean_ms: inference.timing.mean_ms });

@@ -27,6 +27,11 @@ pub fn thousands(n: u64) -> String {
     out
 }
 
+/// Some of what is called `one`, whose plural has an s: `1 thread`, `2 threads`, `1,000 images`.
+pub fn counted(n: usize, one: &str) -> String {
+    format!("{} {one}{}", thousands(n as u64), if n == 1 { "" } else { "s" })
+}
+
 /// A number of bytes in the unit that suits it: `12.3 MB`.
 pub fn bytes(n: u64) -> String {
     let mut value = n as f64;
@@ -81,6 +86,7 @@ mod tests {
         assert_eq!(thousands(910_460), "910,460");
         assert_eq!(thousands(12), "12");
         assert_eq!(thousands(1_000), "1,000");
+        assert_eq!([0, 1, 2_000].map(|n| counted(n, "core")), ["0 cores", "1 core", "2,000 cores"]);
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(2_345_678_901), "2.35 GB");
         assert_eq!(duration(8.06), "8.1 s");
