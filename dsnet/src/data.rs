@@ -52,6 +52,46 @@ pub struct DataSpec {
     pub scene_size: Size,
 }
 
+/// Options of a dataset as they were given.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DataGiven {
+    /// [`DataSpec::root`]
+    pub root: Option<PathBuf>,
+    /// [`DataSpec::labels`]
+    pub labels: Option<Labels>,
+    /// [`DataSpec::train_images`]
+    pub train_images: Option<usize>,
+    /// [`DataSpec::val_images`]
+    pub val_images: Option<usize>,
+    /// [`DataSpec::scene_size`]
+    pub scene_size: Option<Size>,
+}
+
+impl DataGiven {
+    /// The dataset, with the default of what was not given.
+    ///
+    /// # Errors
+    /// Where an option is given that only other data has: it would be ignored.
+    pub fn spec(self, source: Source) -> Result<DataSpec> {
+        let drawn = self.train_images.is_some() || self.val_images.is_some() || self.scene_size.is_some();
+        if source != Source::Synthetic && drawn {
+            let what = "train-images, val-images and scene-size are options of the synthetic data";
+            return Err(Error::usage(what));
+        }
+        if source != Source::Cityscapes && self.labels.is_some() {
+            return Err(Error::usage("labels (fine or coarse) is an option of the cityscapes data"));
+        }
+        Ok(DataSpec {
+            source,
+            root: self.root,
+            labels: self.labels.unwrap_or(Labels::Fine),
+            train_images: self.train_images.unwrap_or(DataSpec::TRAIN_IMAGES),
+            val_images: self.val_images.unwrap_or(DataSpec::VAL_IMAGES),
+            scene_size: self.scene_size.unwrap_or(DataSpec::SCENE_SIZE),
+        })
+    }
+}
+
 impl DataSpec {
     /// Synthetic training scenes when nothing is said.
     pub const TRAIN_IMAGES: usize = 600;

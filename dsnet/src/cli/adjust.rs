@@ -54,7 +54,7 @@ impl AdjustArgs {
             return Err(Error::usage(what));
         }
         let mut trained = weights::load(&self.weights)?;
-        let dataset = self.at.spec(self.data.unwrap_or(trained.info.data)).open_train()?;
+        let dataset = self.at.spec(self.data.unwrap_or(trained.info.data))?.open_train()?;
         trained.info.check_classes(dataset.classes(), &self.weights, &dataset.describe())?;
         data::look_over(&*dataset, Depth::Headers)?;
         let alpha = class_weights(&data::class_stats(&*dataset)?.frequencies())?.alpha;

@@ -61,7 +61,7 @@ impl EvalArgs {
         let trained = weights::load(&self.weights)?;
         nn::to_device(&trained.net, &device)?;
         let source = self.data.unwrap_or(trained.info.data);
-        let dataset = self.at.spec(source).open(self.split)?;
+        let dataset = self.at.spec(source)?.open(self.split)?;
         trained.info.check_classes(dataset.classes(), &self.weights, &dataset.describe())?;
         data::look_over(&*dataset, Depth::Labels)?;
         let progress = Progress::new("evaluating", "images", dataset.len() as u64);

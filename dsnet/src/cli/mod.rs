@@ -77,30 +77,31 @@ struct DataArgs {
     /// Folder of the dataset (camvid, cityscapes)
     #[arg(long, value_name = "DIR")]
     root: Option<std::path::PathBuf>,
-    /// Which Cityscapes labels
-    #[arg(long, value_enum, default_value = "fine")]
-    labels: crate::data::Labels,
-    /// Number of synthetic training scenes
-    #[arg(long, value_name = "N", default_value_t = crate::data::DataSpec::TRAIN_IMAGES)]
-    train_images: usize,
-    /// Number of synthetic validation (and test) scenes
-    #[arg(long, value_name = "N", default_value_t = crate::data::DataSpec::VAL_IMAGES)]
-    val_images: usize,
-    /// Size of synthetic scenes
-    #[arg(long, value_name = "HxW", default_value_t = crate::data::DataSpec::SCENE_SIZE)]
-    scene_size: crate::train::Size,
+    /// Which Cityscapes labels [default: fine]
+    #[arg(long, value_enum)]
+    labels: Option<crate::data::Labels>,
+    /// Number of synthetic training scenes [default: 600]
+    #[arg(long, value_name = "N")]
+    train_images: Option<usize>,
+    /// Number of synthetic validation (and test) scenes [default: 100]
+    #[arg(long, value_name = "N")]
+    val_images: Option<usize>,
+    /// Size of synthetic scenes [default: 128x256]
+    #[arg(long, value_name = "HxW")]
+    scene_size: Option<crate::train::Size>,
 }
 
 impl DataArgs {
-    fn spec(&self, source: crate::data::Source) -> crate::data::DataSpec {
-        crate::data::DataSpec {
-            source,
+    /// The data that they name; an option of other data than `source` is an error.
+    fn spec(&self, source: crate::data::Source) -> Result<crate::data::DataSpec> {
+        crate::data::DataGiven {
             root: self.root.clone(),
             labels: self.labels,
             train_images: self.train_images,
             val_images: self.val_images,
             scene_size: self.scene_size,
         }
+        .spec(source)
     }
 }
 

@@ -40,7 +40,11 @@ enum Figure {
 #[derive(Debug, Args)]
 struct Fig2 {
     /// What `dsnet stats --json` printed, instead of counting a dataset
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "root"])]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["data", "split", "root", "labels", "train_images", "val_images", "scene_size"]
+    )]
     stats: Option<PathBuf>,
     /// Where samples come from
     #[arg(long, value_enum, default_value = "synthetic")]
@@ -127,10 +131,10 @@ impl PlotArgs {
 impl Fig2 {
     fn run(self) -> Result<()> {
         self.threads.apply()?;
-        let spec = self.at.spec(self.data);
         let (stats, classes) = if let Some(path) = &self.stats {
             StatsFile::read(path)?
         } else {
+            let spec = self.at.spec(self.data)?;
             let dataset = spec.open(self.split)?;
             data::look_over(&*dataset, Depth::Headers)?;
             (data::class_stats(&*dataset)?, spec.classes())
@@ -158,8 +162,11 @@ impl Fig6 {
             let (n, m) = (self.names.len(), self.weights.len());
             return Err(Error::usage(format!("{n} names are given for {m} weights")));
         }
+        if self.count == 0 {
+            return Err(Error::usage("count must be at least 1"));
+        }
         let models: Vec<_> = self.weights.iter().map(|path| weights::load(path)).collect::<Result<_>>()?;
-        let spec = self.at.spec(self.data.unwrap_or(models[0].info.data));
+        let spec = self.at.spec(self.data.unwrap_or(models[0].info.data))?;
         let dataset = spec.open(self.split)?;
         for (model, path) in models.iter().zip(&self.weights) {
             model.info.check_classes(dataset.classes(), path, &dataset.describe())?;

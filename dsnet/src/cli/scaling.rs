@@ -51,9 +51,9 @@ pub struct ScalingArgs {
     /// With --flops: its memory's TB/s
     #[arg(long, value_name = "TB/S", help_heading = "A rank", requires = "flops")]
     memory_bandwidth: Option<f64>,
-    /// With --flops: the share of both that is reached
-    #[arg(long, value_name = "X", default_value_t = 0.3, help_heading = "A rank")]
-    efficiency: f64,
+    /// With --flops: the share of both that is reached [default: 0.3]
+    #[arg(long, value_name = "X", help_heading = "A rank", requires = "flops")]
+    efficiency: Option<f64>,
     /// Milliseconds of a step that do not depend on the batch
     #[arg(long, value_name = "MS", default_value_t = 1.0, help_heading = "A rank")]
     step_ms: f64,
@@ -79,6 +79,9 @@ pub struct ScalingArgs {
     threads: ThreadArgs,
 }
 
+/// The share of a device's peaks that is reached when nothing is said.
+const EFFICIENCY: f64 = 0.3;
+
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report {
@@ -94,7 +97,7 @@ impl ScalingArgs {
             ("sample-ms", self.sample_ms),
             ("flops", self.flops),
             ("memory-bandwidth", self.memory_bandwidth),
-            ("efficiency", Some(self.efficiency)),
+            ("efficiency", self.efficiency),
             ("step-ms", Some(self.step_ms)),
             ("loader", self.loader),
             ("bandwidth", self.bandwidth),
@@ -160,7 +163,8 @@ impl ScalingArgs {
         }
         if let (Some(flops), Some(memory)) = (self.flops, self.memory_bandwidth) {
             let (flops, memory) = (flops * 1e12, memory * 1e12);
-            let seconds = estimated(&self.model, self.classes, self.size, flops, memory, self.efficiency)?;
+            let efficiency = self.efficiency.unwrap_or(EFFICIENCY);
+            let seconds = estimated(&self.model, self.classes, self.size, flops, memory, efficiency)?;
             return Ok((seconds, "estimated"));
         }
         const ITERS: usize = 5;

@@ -81,7 +81,7 @@ impl StatsFile {
 impl StatsArgs {
     pub(super) fn run(self) -> Result<()> {
         self.threads.apply()?;
-        let dataset = self.at.spec(self.data).open(self.split)?;
+        let dataset = self.at.spec(self.data)?.open(self.split)?;
         data::look_over(&*dataset, Depth::Headers)?;
         let stats = data::class_stats(&*dataset)?;
         let weights = class_weights(&stats.frequencies())?;

@@ -29,13 +29,13 @@ pub struct SummaryArgs {
     #[arg(long, value_name = "HxW", default_value = "360x640")]
     size: Size,
     /// Show the compiled graph for inference, before and after it is optimised
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with = "json", group = "graph")]
     plan: bool,
-    /// Show the compiled graph as the CPU runs it in bf16
-    #[arg(long)]
+    /// With --plan or --dot: the graph as the CPU runs it in bf16
+    #[arg(long, requires = "graph")]
     bf16: bool,
     /// Print the optimised graph in the DOT language, for Graphviz
-    #[arg(long, conflicts_with_all = ["json", "plan"])]
+    #[arg(long, conflicts_with_all = ["json", "plan"], group = "graph")]
     dot: bool,
     /// List all models with their sizes beside those that the paper prints
     #[arg(long, conflicts_with_all = ["model", "json", "plan", "dot"])]

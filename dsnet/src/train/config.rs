@@ -1,6 +1,9 @@
 //! The settings of a run, with nothing left open: options that were given, defaults of the dataset for the others.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use datasets::{Augment, LoaderOptions, Pixels, Shard};
 use nn::Checkpoint;
@@ -13,7 +16,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    data::{DataSpec, Labels, Source},
+    data::{DataGiven, DataSpec, Labels, Source},
     device::{self, Precision},
     launch::{Launch, Place},
     model,
@@ -201,7 +204,7 @@ impl TrainOptions {
             };
         }
         let (source, seed) = (get!(data), get!(seed));
-        let shrink = Shrink(get!(shrink));
+        let shrink = Shrink::by(get!(shrink))?;
         let seconds = get!(rank_timeout);
         if !seconds.is_finite() || seconds < 1e-3 {
             return Err(Error::usage(format!("rank-timeout can not be {seconds}")));
@@ -212,21 +215,22 @@ impl TrainOptions {
         if !(cache_limit.is_finite() && cache_limit > 0.0) {
             return Err(Error::usage(format!("cache-limit can not be {cache_limit}")));
         }
+        let given = DataGiven {
+            root: o.root.clone(),
+            labels: o.labels,
+            train_images: o.train_images,
+            val_images: o.val_images,
+            scene_size: o.scene_size,
+        };
+        let kept_in = o.cache.clone().filter(|folder| folder != Path::new("none"));
         let config = TrainConfig {
-            data: DataSpec {
-                source,
-                root: o.root.clone(),
-                labels: o.labels.unwrap_or(Labels::Fine),
-                train_images: o.train_images.unwrap_or(DataSpec::TRAIN_IMAGES),
-                val_images: o.val_images.unwrap_or(DataSpec::VAL_IMAGES),
-                scene_size: o.scene_size.unwrap_or(DataSpec::SCENE_SIZE),
-            },
+            data: given.spec(source)?,
             patches: shrink.patches(get!(patches))?,
             crop: shrink.crop(get!(crop))?,
             scales: get!(scales),
             flip: get!(flip),
             jitter: get!(jitter),
-            cache: o.cache.clone().map(|folder| (folder, (cache_limit * 1e9) as u64)),
+            cache: kept_in.map(|folder| (folder, (cache_limit * 1e9) as u64)),
             workers: get!(workers),
             model: get!(model),
             init: o.init.clone(),
@@ -251,14 +255,6 @@ impl TrainOptions {
             samples: get!(samples),
         };
         config.check()?;
-        let drawn = o.train_images.is_some() || o.val_images.is_some() || o.scene_size.is_some();
-        if source != Source::Synthetic && drawn {
-            let what = "train-images, val-images and scene-size are options of the synthetic data";
-            return Err(Error::usage(what));
-        }
-        if source != Source::Cityscapes && o.labels.is_some() {
-            return Err(Error::usage("labels (fine or coarse) is an option of the cityscapes data"));
-        }
         Ok(config)
     }
 }

@@ -92,7 +92,7 @@ options! {
     /// Divide the sizes of --patches and --crop by this, for pictures that are as much smaller: to rehearse a recipe [default: 1]
     #[arg(long, value_name = "N", help_heading = "Data")]
     shrink: usize,
-    /// Folder to keep decoded samples in, so that pictures are decompressed once and not in every epoch [default: none]
+    /// Folder to keep decoded samples in, so that pictures are decompressed once and not in every epoch; or `none` [default: none]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     cache: PathBuf,
     /// What the files in that folder may take together, in GB; samples beyond are decoded each time [default: 32]
@@ -128,7 +128,7 @@ options! {
     /// Highest learning rate [default: by dataset; sgd 0.02]
     #[arg(long, value_name = "X", help_heading = "Training")]
     lr: f64,
-    /// How the learning rate falls: poly, cosine, step:EPOCHS:FACTOR, constant [default: poly]
+    /// How the learning rate falls: poly, cosine, step:EPOCHS:FACTOR, multistep:EPOCH,EPOCH:FACTOR, constant [default: poly]
     #[arg(long, value_name = "CURVE", help_heading = "Training")]
     schedule: Fall,
     /// Steps over which the learning rate rises at the start [default: 50]

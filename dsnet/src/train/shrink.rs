@@ -6,9 +6,14 @@ use super::values::{Crop, PatchList, Size};
 use crate::{Error, Result, compile::STRIDE};
 
 /// By how much sizes in pixels are divided; 1 leaves them.
-pub(super) struct Shrink(pub usize);
+pub(super) struct Shrink(usize);
 
 impl Shrink {
+    /// Division by `n`.
+    pub fn by(n: usize) -> Result<Self> {
+        if n == 0 { Err(Error::usage("shrink must be at least 1")) } else { Ok(Self(n)) }
+    }
+
     /// Parts of smaller pictures.
     pub fn patches(&self, patches: PatchList) -> Result<PatchList> {
         let Some(grid) = patches.0 else { return Ok(patches) };
@@ -25,9 +30,8 @@ impl Shrink {
 
     /// The multiple of `unit` below.
     fn divided(&self, n: usize, unit: usize) -> Result<usize> {
-        let by = self.0.max(1);
-        let down = n / by / unit * unit;
-        if self.0 == 0 || down == 0 {
+        let down = n / self.0 / unit * unit;
+        if down == 0 {
             return Err(Error::usage(format!("shrink {}: nothing is left of {n} pixels", self.0)));
         }
         Ok(down)

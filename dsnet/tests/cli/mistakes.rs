@@ -24,6 +24,30 @@ fn wrong_options() {
     assert!(said.err.contains("--epochs"), "{}", said.err);
 }
 
+/// What would be ignored is refused.
+#[test]
+fn options_without_effect() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    camvid(&at.join("data"), 4);
+    let foreign = ["--data=camvid", "--root=data", "--val-images=3"];
+    for command in [&["stats"][..], &["plot", "fig2"], &["train"]] {
+        assert!(fails(at, 2, &[command, &foreign].concat()).contains("options of the synthetic data"));
+    }
+    let labels = fails(at, 2, &["stats", "--labels=coarse"]);
+    assert!(labels.contains("option of the cityscapes data"), "{labels}");
+    assert!(fails(at, 2, &["train", "--shrink=0"]).contains("shrink must be at least 1"));
+    assert!(fails(at, 2, &["summary", "--bf16"]).contains("--plan|--dot"));
+    assert!(fails(at, 2, &["scaling", "--efficiency=0.5"]).contains("--flops"));
+    assert!(fails(at, 2, &["plot", "fig2", "--stats=s.json", "--split=val"]).contains("cannot be used with"));
+    succeeds(at, &[&TINY[..], &["--epochs=1", "--cache=none"]].concat());
+    assert!(!at.join("none").exists(), "no folder of that name");
+    let weights = "--weights=run/best.safetensors";
+    let eval = fails(at, 2, &[&["eval", weights][..], &foreign].concat());
+    assert!(eval.contains("options of the synthetic data"), "{eval}");
+    assert!(fails(at, 2, &["plot", "fig6", weights, "--count=0"]).contains("count must be at least 1"));
+}
+
 /// Options that can not work leave nothing that would be in the way of the corrected command.
 #[test]
 fn a_training_that_does_not_begin_leaves_no_run() {
