@@ -11,7 +11,7 @@ use crate::{
     compile::Wanted,
     device::DeviceArgs,
     train::{Size, size_pair},
-    ui::{Align, Progress, Table, bytes, out, outln, thousands},
+    ui::{Align, Progress, Table, bytes, counted, out, outln, thousands},
 };
 
 /// Options of `dsnet bench`.
@@ -177,9 +177,9 @@ fn show_layers(all: &[bench::Layers]) -> Result<()> {
         table.row(row("all", "", total(|l| l.ms), flops, total(|l| l.floor_ms)));
         out!("{table}")?;
         outln!(
-            "\n{} threads, {:.0} GFLOP/s a core by {}, copies {:.1} GB/s; values take {} ({} without a plan)\n\
+            "\n{}, {:.0} GFLOP/s a core by {}, copies {:.1} GB/s; values take {} ({} without a plan)\n\
              a floor is that of the plain sum: Winograd's 3x3 convolutions need 4/9 of its products",
-            r.threads,
+            counted(r.threads, "thread"),
             r.core_gflops,
             r.kernels,
             r.copy_gbytes,
@@ -214,10 +214,10 @@ fn show_operations(all: &[bench::Operations]) -> Result<()> {
             }
             outln!("{table}")?;
         }
-        let counted: f64 = r.totals.iter().map(|row| row.ms).sum();
-        let (iters, threads, step) = (r.iters, r.threads, r.step_ms);
+        let all: f64 = r.totals.iter().map(|row| row.ms).sum();
+        let (iters, threads, step) = (counted(r.iters, "step"), counted(r.threads, "thread"), r.step_ms);
         outln!(
-            "{iters} steps of {step:.1} ms, {counted:.1} of them in operations, {threads} threads, {}, {}",
+            "{iters} of {step:.1} ms, {all:.1} of them in operations, {threads}, {}, {}",
             r.device,
             r.precision
         )?;
@@ -277,7 +277,7 @@ fn show_training(all: &[bench::TrainingStep]) -> Result<()> {
 
 fn footer(first: Option<(usize, usize, &str)>) -> Result<()> {
     if let Some((iters, threads, device)) = first {
-        outln!("\n{iters} runs, {threads} threads, {device}")?;
+        outln!("\n{}, {}, {device}", counted(iters, "run"), counted(threads, "thread"))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{
     Error, Result,
     bench::{self, DataBench, Stage},
     train::TrainOptions,
-    ui::{Align, Progress, Table, bytes, out, outln},
+    ui::{Align, Progress, Table, bytes, counted, out, outln},
 };
 
 /// Options of `dsnet bench-data`.
@@ -74,9 +74,9 @@ impl BenchDataArgs {
 fn show(found: &DataBench, need: Option<f64>) -> Result<()> {
     let (width, height) = found.size;
     outln!(
-        "{}: {} samples of {width}×{height}, {} of files and {} of batch each\n",
+        "{}: {} of {width}×{height}, {} of files and {} of batch each\n",
         found.data,
-        found.samples,
+        counted(found.samples, "sample"),
         bytes(found.file_bytes),
         bytes(found.batch_bytes)
     )?;

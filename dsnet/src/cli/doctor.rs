@@ -8,7 +8,7 @@ use crate::{
     Result,
     bench::kilobytes,
     device::processor,
-    ui::{bytes, outln},
+    ui::{bytes, counted, outln},
 };
 
 /// Options of `dsnet doctor`.
@@ -68,7 +68,7 @@ impl DoctorArgs {
         };
         let size = |b: Option<u64>| b.map_or("unknown".to_owned(), bytes);
         outln!("dsnet {}", env!("CARGO_PKG_VERSION"))?;
-        outln!("processor  {name}, {cores} threads")?;
+        outln!("processor  {name}, {}", counted(cores, "thread"))?;
         outln!("vectors    has {}; has not {}; kernels use {isa}", list(true), list(false))?;
         let passed_over = Bf16Engine::passed_over().map_or(String::new(), |why| format!(" ({why})"));
         outln!("bf16       by {halves}{passed_over}")?;

@@ -10,7 +10,7 @@ use crate::{
     Error, Result,
     data::{DataSpec, Labels, Source},
     train::Size,
-    ui::{Progress, outln},
+    ui::{Progress, counted, outln},
 };
 
 /// Options of `dsnet draw`.
@@ -68,7 +68,8 @@ impl DrawArgs {
         let root = Some(self.out.clone());
         for labels in [Labels::Fine, Labels::Coarse] {
             let spec = DataSpec { source: Source::Cityscapes, root: root.clone(), labels, ..spec.clone() };
-            outln!("{}: {} images", spec.open_train()?.describe(), spec.open_train()?.len())?;
+            let train = spec.open_train()?;
+            outln!("{}: {}", train.describe(), counted(train.len(), "image"))?;
         }
         outln!("in {}", self.out.display())?;
         Ok(())

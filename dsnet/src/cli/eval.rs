@@ -14,7 +14,7 @@ use crate::{
     device::{DeviceArgs, Precision},
     eval::evaluate,
     metrics::Scores,
-    ui::{Progress, out, outln, score_table},
+    ui::{Progress, counted, out, outln, score_table},
     weights,
 };
 
@@ -88,7 +88,7 @@ impl EvalArgs {
             Some(path) => write_atomically(path, to_json(&report)?.as_bytes())?,
             None => {}
         }
-        outln!("{} on {} ({} images)\n", trained.info.model, dataset.describe(), dataset.len())?;
+        outln!("{} on {} ({})\n", trained.info.model, dataset.describe(), counted(dataset.len(), "image"))?;
         out!("{}", score_table(&scores))?;
         if scores.pixels == 0 {
             return Err(Error::message("no pixel of this split is labelled: there is nothing to score"));

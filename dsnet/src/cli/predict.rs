@@ -13,7 +13,7 @@ use crate::{
     Error, Result,
     device::DeviceArgs,
     predict::{Form, Segmenter, jobs},
-    ui::{Progress, outln, print_bytes},
+    ui::{Progress, counted, outln, print_bytes},
     weights::{self, Trained},
 };
 
@@ -152,8 +152,8 @@ impl PredictArgs {
             progress.add(1);
         }
         progress.finish();
-        let segmented = jobs.len() - unreadable.len();
-        outln!("{segmented} pictures segmented, results in {}", out.display())?;
+        let segmented = counted(jobs.len() - unreadable.len(), "picture");
+        outln!("{segmented} segmented, results in {}", out.display())?;
         match unreadable.len() {
             0 => Ok(()),
             n => Err(Error::message(format!(

@@ -9,7 +9,7 @@ use crate::{
     device::{self, Precision},
     scaling::{Link, Rank, Step, Work, estimated, step},
     train::Size,
-    ui::{Align, Progress, Table, bytes, duration, out, outln, wrapped},
+    ui::{Align, Progress, Table, bytes, counted, duration, out, outln, wrapped},
 };
 
 /// Options of `dsnet scaling`.
@@ -132,18 +132,19 @@ impl ScalingArgs {
         }
         let table = self.table(&steps, &step(&work, rank, link, 1));
         let note = format!(
-            "{}, {} samples of {} a rank, {:.1} ms each ({source}); {} of gradients in {} buckets, {} normalisations; between \
+            "{}, {} of {} a rank, {:.1} ms each ({source}); {} of gradients in {}, {}; between \
              ranks {:.2} GB/s, {:.0} µs; {}.",
             self.model,
-            self.batch,
+            counted(self.batch, "sample"),
             self.size,
             1e3 * sample_seconds,
             bytes(work.gradient_bytes() as u64),
-            work.buckets.len(),
-            work.norms.len(),
+            counted(work.buckets.len(), "bucket"),
+            counted(work.norms.len(), "normalisation"),
             link.bandwidth / 1e9,
             link.latency * 1e6,
             match self.loader {
+                Some(rate) if self.cores == 1 => format!("a core loads {rate} samples/s for a rank"),
                 Some(rate) => format!("{} cores load {rate} samples/s each for a rank", self.cores),
                 None => "loading is not looked at".into(),
             }

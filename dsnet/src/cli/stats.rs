@@ -10,7 +10,7 @@ use super::{DataArgs, ThreadArgs, print_json};
 use crate::{
     Error, Result,
     data::{self, Source},
-    ui::{Align, Table, out, outln, thousands},
+    ui::{Align, Table, counted, out, outln, thousands},
 };
 
 /// Options of `dsnet stats`.
@@ -118,7 +118,8 @@ impl StatsArgs {
                 r.gamma.to_string(),
             ]);
         }
-        outln!("{}: {} images, {} pixels ignored\n", stats.dataset, stats.images, thousands(stats.ignored))?;
+        let images = counted(stats.images as usize, "image");
+        outln!("{}: {images}, {} pixels ignored\n", stats.dataset, thousands(stats.ignored))?;
         out!("{table}")?;
         Ok(())
     }

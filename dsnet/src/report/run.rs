@@ -12,7 +12,7 @@ use crate::{
     infer::Predictor,
     pictures::{Prediction, spread},
     train::{Samples, StartLine},
-    ui::{bytes, duration, percent, thousands},
+    ui::{bytes, counted, duration, percent, thousands},
     weights,
 };
 
@@ -50,7 +50,7 @@ pub fn sample_again(record: &Record) -> Result<()> {
 fn state(record: &Record) -> String {
     let (done, total) = record.progress();
     match total {
-        _ if record.finished() => format!("finished, {} epochs", record.config.epochs),
+        _ if record.finished() => format!("finished, {}", counted(record.config.epochs, "epoch")),
         Some(total) => format!("step {} of {}", thousands(done as u64), thousands(total as u64)),
         None => format!("step {}", thousands(done as u64)),
     }

@@ -76,7 +76,8 @@ impl Log {
         Ok(Self { path, file, events: EventFile::open(&folder.events(), until)?, losses })
     }
 
-    /// Mean loss of the steps of the epoch under way, but for those that overflowed; NaN before the first.
+    /// Mean loss of the steps of the epoch under way whose loss is a number: one that overflowed has no part in it, a step that was
+    /// left out because its gradients did has. NaN where there is none.
     pub fn mean_loss(&self) -> f64 {
         let finite = self.losses.iter().filter(|loss| loss.is_finite());
         finite.clone().sum::<f64>() / finite.count() as f64

@@ -14,7 +14,7 @@ use crate::{
     pictures::{Prediction, spread},
     report::{self, Record},
     tensorboard,
-    ui::{duration, errln, print_if_read, score_table, thousands},
+    ui::{counted, duration, errln, print_if_read, score_table, thousands},
     weights,
 };
 
@@ -26,25 +26,25 @@ impl Run<'_> {
     pub(super) fn announce(&self) {
         let (config, data) = (self.config, self.loader.dataset());
         errln!(
-            "{} ({} parameters) on {}: {} images, {} classes, loss {}",
+            "{} ({} parameters) on {}: {}, {} classes, loss {}",
             config.model,
             thousands(parameter_count(&self.learner.model.net) as u64),
             data.describe(),
-            data.len(),
+            counted(data.len(), "image"),
             data.classes().len(),
             config.loss
         );
         let workers = match (self.lead.world(), rayon::current_num_threads()) {
-            (1, threads) => format!("{threads} threads"),
+            (1, threads) => counted(threads, "thread"),
             (ranks, 1) => format!("{ranks} ranks with a thread each"),
             (ranks, threads) => format!("{ranks} ranks with {threads} threads each"),
         };
         let processes = config.place.world / config.place.count;
         let workers = if processes > 1 { format!("{workers}, in {processes} processes") } else { workers };
         errln!(
-            "{} epochs of {} steps, batch {}, {workers}; run folder {}",
-            config.epochs,
-            self.per_epoch(),
+            "{} of {}, batch {}, {workers}; run folder {}",
+            counted(config.epochs, "epoch"),
+            counted(self.per_epoch(), "step"),
             config.batch,
             self.folder.path().display()
         );
@@ -122,14 +122,17 @@ impl Run<'_> {
         let pictures = Samples::write(self.folder, step, self.val.classes(), samples)?;
         report::write(&record).map_err(|e| e.during("writing the report of the finished run"))?;
         let (val, best, last) = (self.val.describe(), best.display(), self.folder.last());
-        let mut text =
-            format!("\nbest weights on {val} ({} images)\n\n{}", self.val.len(), score_table(&scores));
+        let mut text = format!(
+            "\nbest weights on {val} ({})\n\n{}",
+            counted(self.val.len(), "image"),
+            score_table(&scores)
+        );
         text += &format!("\ndone in {}\n", duration(start.elapsed().as_secs_f64()));
         text += &format!("best weights   {best}\nlast state     {}\n", last.display());
         text += &format!("log            {}\n", self.folder.log().display());
         text += &format!("report         {}\n", self.folder.report().display());
         if pictures > 0 {
-            text += &format!("{pictures} pictures     {}\n", self.folder.samples().display());
+            text += &format!("{:<14} {}\n", counted(pictures, "picture"), self.folder.samples().display());
         }
         print_if_read(&text)
     }
