@@ -74,20 +74,22 @@ impl CacheFolder {
             return Kept::NoRoom;
         }
         // Torn files are noticed by their checksums: there is no need to wait for the disk.
-        let written = write_renamed(path, bytes, false).and_then(|()| {
-            let kept = self.kept.fetch_add(1, Ordering::Relaxed) + 1;
-            if kept.is_multiple_of(MEASURE_EVERY) {
-                // The larger one: files that are being written may not be there yet.
-                self.used.fetch_max(size_of_folder(&self.path)?, Ordering::Relaxed);
+        if let Err(e) = write_renamed(path, bytes, false) {
+            self.used.fetch_sub(more, Ordering::Relaxed);
+            if !self.broken.swap(true, Ordering::Relaxed) {
+                (self.tell)(&e);
             }
-            Ok(())
-        });
-        let Err(e) = written else { return Kept::Yes };
-        self.used.fetch_sub(more, Ordering::Relaxed);
-        if !self.broken.swap(true, Ordering::Relaxed) {
-            (self.tell)(&e);
+            return Kept::Broken;
         }
-        Kept::Broken
+        let kept = self.kept.fetch_add(1, Ordering::Relaxed) + 1;
+        // The larger of both: files that are being written may not be there yet. (A folder that somebody takes away meanwhile can
+        // not be measured, and is made again by the next file.)
+        if kept.is_multiple_of(MEASURE_EVERY)
+            && let Ok(measured) = size_of_folder(&self.path)
+        {
+            self.used.fetch_max(measured, Ordering::Relaxed);
+        }
+        Kept::Yes
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     Result,
     metrics::Scores,
     train::Samples,
-    ui::{bytes, duration, percent, thousands},
+    ui::{bytes, counted, duration, percent, thousands},
 };
 
 /// Scores of the best epoch.
@@ -141,7 +141,7 @@ fn differences(records: &[&Record]) -> String {
 /// Where pictures of samples can not be made.
 pub fn render_comparison(records: &[&Record], samples: &[Option<Samples>]) -> Result<String> {
     let list: Vec<&str> = records.iter().map(|r| r.name.as_str()).collect();
-    let mut page = Page::new(&list.join(", "), &format!("{} runs compared", records.len()));
+    let mut page = Page::new(&list.join(", "), &format!("{} compared", counted(records.len(), "run")));
     page.section("What they reached", &overview(records));
     page.section("Settings that differ", &differences(records));
     let mut figures = vec![

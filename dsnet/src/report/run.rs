@@ -86,7 +86,7 @@ fn key_figures(record: &Record) -> Vec<(String, String)> {
 /// Where pictures of samples can not be made.
 pub fn render(record: &Record, samples: Option<&Samples>) -> Result<String> {
     let config = &record.config;
-    let told = |s: &StartLine| format!(" on {} ({} images)", s.data, thousands(s.images as u64));
+    let told = |s: &StartLine| format!(" on {} ({})", s.data, counted(s.images, "image"));
     let data = record.starts.last().map_or_else(String::new, told);
     let lead = format!("{}{data}, loss {}, {}", config.model, config.loss, state(record));
     let mut page = Page::new(&record.name, &lead);

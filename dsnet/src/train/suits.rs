@@ -3,7 +3,7 @@
 use datasets::{Augment, Dataset, Scale};
 
 use super::{TrainConfig, values::Size};
-use crate::{Error, Result, compile::STRIDE};
+use crate::{Error, Result, compile::STRIDE, ui::counted};
 
 impl TrainConfig {
     /// Fails where these samples can not become batches that the model takes: too few for one, parts that do not cover a picture,
@@ -12,9 +12,9 @@ impl TrainConfig {
         let parts = self.patches.0.map_or(1, |grid| grid.count());
         let samples = train.len() * parts;
         if samples < self.batch {
-            let (what, batch) = (train.describe(), self.batch);
+            let (what, samples, batch) = (train.describe(), counted(samples, "sample"), self.batch);
             return Err(Error::usage(format!(
-                "{what} has {samples} samples, too few for a batch of {batch}; choose a smaller --batch"
+                "{what} has {samples}, too few for a batch of {batch}; choose a smaller --batch"
             )));
         }
         // A picture that can not be read is told of with all other defects.

@@ -33,7 +33,7 @@ fn impossible_options_are_refused() {
         ("rank-timeout = 0.0", "rank-timeout can not be 0"),
         ("crop = \"100x64\"", "as 104x64"),
         ("crop = \"64x64\"\nshrink = 9", "nothing is left of 64"),
-        ("shrink = 0\npatches = \"64x64:2x2\"", "shrink 0"),
+        ("shrink = 0", "shrink must be at least 1"),
         ("jitter = 1.5", "jitter can be 1 at most"),
         ("ema = 1.0", "ema can be 0.999999 at most"),
         ("label-smoothing = -0.1", "label-smoothing can not be -0.1"),
