@@ -116,6 +116,25 @@ fn every_defect_of_the_data_is_listed_before_training() {
     assert!(error.contains("leftImg8bit"), "{error}");
 }
 
+/// Going on would meet the same pictures with the same options.
+#[test]
+fn options_that_do_not_suit_a_later_picture() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    camvid(&at.join("data"), 4);
+    let (w, h) = (56, 40);
+    datasets::Image::new(w, h, vec![90; w * h * 3]).unwrap().save_png(at.join("data/train/3.png")).unwrap();
+    datasets::LabelMap::new(w, h, vec![0; w * h])
+        .unwrap()
+        .save_png(at.join("data/trainannot/3.png"))
+        .unwrap();
+    let args = ["train", "--data=camvid", "--root=data", "--model=dsnet-tiny", "--out=run", "--crop=none"];
+    let more = ["--scales=1", "--batch=4", "--epochs=1", "--loss=wce"];
+    let error = fails(at, 2, &[&args[..], &more].concat());
+    assert!(error.contains("pictures of one batch must have one size"), "{error}");
+    assert!(!error.contains("--resume"), "{error}");
+}
+
 #[test]
 fn a_number_that_is_none_stops_the_run() {
     let dir = tempfile::tempdir().unwrap();
