@@ -7,13 +7,13 @@ use std::{
 
 use crate::{Error, Result};
 
-/// Prints results on standard output, as `print!` does; see [`print`].
+/// Prints results on standard output, as `print!` does; see [`print()`].
 macro_rules! out {
     ($($text:tt)*) => { $crate::ui::print(format_args!($($text)*)) };
 }
 pub(crate) use out;
 
-/// Prints results and ends the line; see [`print`].
+/// Prints results and ends the line; see [`print()`].
 macro_rules! outln {
     ($($text:tt)*) => { $crate::ui::print(format_args!("{}\n", format_args!($($text)*))) };
 }
@@ -33,10 +33,10 @@ pub fn print(text: fmt::Arguments<'_>) -> Result<()> {
     print_bytes(text.to_string().as_bytes())
 }
 
-/// [`print`], of what is no text.
+/// [`print()`], of what is no text.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_bytes(bytes: &[u8]) -> Result<()> {
     match write(bytes) {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => end_unread(),
@@ -44,10 +44,10 @@ pub fn print_bytes(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// [`print`], for those who have more to do than to print: a training goes on where nobody reads its results.
+/// [`print()`], for those who have more to do than to print: a training goes on where nobody reads its results.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_if_read(text: &str) -> Result<()> {
     match write(text.as_bytes()) {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
