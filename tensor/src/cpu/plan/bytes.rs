@@ -3,15 +3,12 @@
 use half::bf16;
 use rayon::prelude::*;
 
-use super::{arena::Memory, half::Number};
+use super::{arena::Memory, slab::TASK};
 use crate::{
     DType, Error, Format, Result, Tensor,
-    cpu::{dispatch::vectorized, slice},
+    cpu::{dispatch::vectorized, slice, stored::Stored},
     graph::{Graph, ValueId},
 };
-
-/// Numbers worth a task of their own.
-const TASK: usize = 1 << 14;
 
 /// The table of a step.
 pub(super) struct PreparedTable(Tensor);
@@ -40,11 +37,11 @@ impl PreparedTable {
         }
     }
 
-    fn all<T: Number>(&self, x: &[u8], y: &mut [T]) -> Result<()> {
+    fn all<S: Stored<Real = f32>>(&self, x: &[u8], y: &mut [S]) -> Result<()> {
         let table = self.numbers()?;
         let chunk = TASK.next_multiple_of(table.len() / 256);
         let pieces = y.par_chunks_mut(chunk).zip(x.par_chunks(chunk));
-        pieces.for_each(|(y, x)| look_up(x, table, y, |number| T::rounded(number)));
+        pieces.for_each(|(y, x)| look_up(x, table, y, S::store));
         Ok(())
     }
 
@@ -62,11 +59,11 @@ impl PreparedTable {
         }
     }
 
-    fn maxima<T: Number>(
+    fn maxima<S: Stored<Real = f32>>(
         &self,
         x: &[u8],
         dims: &[usize],
-        y: &mut [T],
+        y: &mut [S],
         index: Option<&mut [u8]>,
     ) -> Result<()> {
         let table = self.numbers()?;
@@ -74,11 +71,11 @@ impl PreparedTable {
         if line == 0 {
             return Ok(());
         }
-        let row = |(row, y): (usize, &mut [T]), index: &mut [u8]| {
+        let row = |(row, y): (usize, &mut [S]), index: &mut [u8]| {
             let (top, bottom) = x[4 * row * line..][..4 * line].split_at(2 * line);
             let mut best = vec![0; line];
             largest::<u8>(top, bottom, channels, &mut best, index);
-            look_up(&best, table, y, |number| T::rounded(number));
+            look_up(&best, table, y, S::store);
         };
         let lines = y.par_chunks_mut(line).with_min_len(TASK.div_ceil(line)).enumerate();
         match index {

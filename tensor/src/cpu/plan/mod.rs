@@ -3,11 +3,12 @@
 mod arena;
 mod bytes;
 mod chain;
+mod collect;
 mod conv;
-mod half;
 mod half_conv;
 mod memory;
 mod pool;
+mod slab;
 
 use std::{
     collections::HashMap,
@@ -46,11 +47,7 @@ enum Prepared {
     Conv(Box<PreparedConv>),
     /// A convolution in bf16 by the fused kernel.
     HalfConv(Box<PreparedHalf>),
-    /// A 2×2 max pool in bf16.
-    HalfPool,
-    /// Channels copied together, from or to bf16.
-    HalfCollect,
-    /// A 2×2 max pool in f32, straight from its runs of channels.
+    /// A 2×2 max pool, straight from its runs of channels.
     Pool,
     /// Channels copied together.
     Collect,
@@ -72,8 +69,6 @@ impl CpuPlan {
     pub fn new(graph: &Graph) -> Result<Self> {
         let prepare = |node: &Node| -> Result<Prepared> {
             let float = |runs: &[Run]| runs.iter().all(|run| graph.meta(run.value).dtype == DType::F32);
-            let half = |runs: &[Run]| runs.iter().all(|run| graph.meta(run.value).dtype == DType::BF16);
-            let float_out = |node: &Node| graph.meta(node.outs[0]).dtype == DType::F32;
             Ok(match &node.step {
                 Step::Conv(conv) if float(&conv.sources) || conv.table.is_some() => {
                     Prepared::Conv(Box::new(PreparedConv::new(graph, conv, node.outs[0])?))
@@ -84,10 +79,8 @@ impl CpuPlan {
                 Step::Pool(PoolStep { table: Some(table), .. }) | Step::Lookup(LookupStep { table, .. }) => {
                     Prepared::Table(PreparedTable::new(graph, *table)?)
                 }
-                Step::Pool(pool) if float(&pool.sources) && pool::fits(graph, pool) => Prepared::Pool,
-                Step::Pool(pool) if half(&pool.sources) && pool::fits(graph, pool) => Prepared::HalfPool,
-                Step::Collect(runs) if float(runs) && float_out(node) => Prepared::Collect,
-                Step::Collect(runs) if half::fits(graph, runs, node.outs[0]) => Prepared::HalfCollect,
+                Step::Pool(pool) if pool::fits(graph, pool) => Prepared::Pool,
+                Step::Collect(runs) if collect::fits(graph, runs, node.outs[0]) => Prepared::Collect,
                 Step::Chain(_) | Step::Op { .. } => match PreparedChain::new(graph, node)? {
                     Some(chain) => Prepared::Chain(chain),
                     None => Prepared::Tensors,
@@ -110,7 +103,7 @@ impl CpuPlan {
             (Prepared::Conv(conv), Step::Conv(step)) => conv.run(step, memory, node.outs[0]),
             (Prepared::Pool, Step::Pool(step)) => pool::run(&self.graph, step, memory, &node.outs),
             (Prepared::Collect, Step::Collect(runs)) => {
-                pool::collect(&self.graph, runs, memory, node.outs[0])
+                collect::collect(&self.graph, runs, memory, node.outs[0])
             }
             (Prepared::Table(table), Step::Pool(step)) => {
                 table.pool(&self.graph, step.sources[0].value, memory, &node.outs)
@@ -120,10 +113,6 @@ impl CpuPlan {
             }
             (Prepared::Chain(chain), _) => chain.run(memory, node.outs[0]),
             (Prepared::HalfConv(conv), Step::Conv(step)) => conv.run(step, memory, node.outs[0]),
-            (Prepared::HalfPool, Step::Pool(step)) => half::pool(&self.graph, step, memory, &node.outs),
-            (Prepared::HalfCollect, Step::Collect(runs)) => {
-                half::collect(&self.graph, runs, memory, node.outs[0])
-            }
             _ => {
                 let dtype = Some(self.graph.meta(node.outs[0]).dtype);
                 // SAFETY: see above.
