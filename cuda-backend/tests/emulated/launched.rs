@@ -1,4 +1,5 @@
-//! No kernel is there for nobody: each is launched by an operation, a plan or a recording.
+//! Nothing is there for nobody: each kernel is launched by an operation, a plan or a recording, and each test of this program
+//! has its part in the check on a real GPU.
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char};
@@ -44,4 +45,22 @@ fn every_kernel_is_launched_by_the_backend() {
     let launched: BTreeSet<String> = launched.lines().map(str::to_owned).collect();
     let idle: Vec<&String> = kernels.difference(&launched).collect();
     assert!(kernels.len() > 300 && idle.is_empty(), "nothing in the backend launches {idle:?}");
+}
+
+/// The parts of `bench/gpu_check.py` run tests by the names of their modules: one that is not named is never run on a GPU.
+#[test]
+fn every_module_has_its_part_in_the_check_on_a_gpu() {
+    if std::env::var_os("DSNET_TEST_GPU").is_some() {
+        return;
+    }
+    let script =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../bench/gpu_check.py")).unwrap();
+    let parts: Vec<&str> = script.lines().filter(|line| line.contains("\"ops-check\"")).collect();
+    let modules =
+        include_str!("main.rs").lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+    let ours = ["launched", "support"];
+    for module in modules.filter(|module| !ours.contains(module)) {
+        let named = format!("\"{module}::");
+        assert!(parts.iter().any(|line| line.contains(&named)), "no part of the check runs {module}");
+    }
 }
