@@ -256,7 +256,7 @@ def report(check):
 
 PARTS = [
     ("doctor", doctor),
-    test_part("operations", "ops-check", ["ops::"], ["ops::cast", "ops::conv2d", "ops::batch_norm"]),
+    test_part("operations", "ops-check", ["ops::", "libraries::"], ["ops::cast", "ops::conv2d", "ops::batch_norm"]),
     test_part("gradients", "gradients-check", [], ["mixed", "list::conv2d"]),
     test_part("recording", "ops-check", ["plan::", "recording::", "staging::"], ["plan::", "recording::", "staging::"]),
     test_part("allocator", "ops-check", ["memory::"], ["memory::"]),

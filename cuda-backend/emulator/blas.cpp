@@ -23,11 +23,18 @@ struct Desc {
     int32_t transpose_a, transpose_b, epilogue;
     const void *bias;
 };
+/// Bytes that addresses are multiples of: first and second factor, summand, result.
+struct Alignments {
+    uint32_t of[4];
+};
 struct Preference {
     uint64_t workspace;
+    /// What the library takes for granted until it is told otherwise.
+    Alignments alignments{{256, 256, 256, 256}};
 };
 struct Heuristic {
-    uint64_t algo[8];
+    Alignments alignments; // in place of the algorithm: what it relies on
+    uint64_t algo[6];
     size_t workspace;
     int state;
     float waves;
@@ -128,7 +135,7 @@ EXPORT int cublasLtMatrixLayoutSetAttribute(Layout *l, int which, const void *va
 
 EXPORT int cublasLtMatmulPreferenceCreate(Preference **p) {
     ENTER(int(ALLOC_FAILED));
-    *p = new Preference{0};
+    *p = new Preference{};
     emulator::live(1);
     return OK;
 }
@@ -141,32 +148,71 @@ EXPORT int cublasLtMatmulPreferenceDestroy(Preference *p) {
 
 EXPORT int cublasLtMatmulPreferenceSetAttribute(Preference *p, int which, const void *value, size_t size) {
     ENTER(int(INVALID_VALUE));
-    if (which != 1 || size != 8) {
+    if (which == 1 && size == 8) {
+        memcpy(&p->workspace, value, 8);
+        return OK;
+    }
+    if (which < 5 || which > 8 || size != 4) {
+        emulator::explain("cuBLASLt: preference %d of %zu bytes is not emulated", which, size);
         return INVALID_VALUE;
     }
-    memcpy(&p->workspace, value, 8);
-    return OK;
+    uint32_t bytes;
+    memcpy(&bytes, value, 4);
+    p->alignments.of[which - 5] = bytes;
+    return bytes != 0 && (bytes & (bytes - 1)) == 0 ? OK : INVALID_VALUE;
 }
 
-EXPORT int cublasLtMatmulAlgoGetHeuristic(int *, Desc *, Layout *, Layout *, Layout *, Layout *, Preference *p, int, Heuristic *out,
-                                          int *returned) {
-    ENTER(int(NOT_SUPPORTED));
-    memset(out, 0, sizeof *out);
+// Some products are refused, so that the ways around are tested: of two 16-bit matrices that start at odd elements, and
+// with an epilogue for one column (here) or two (at the call).
+EXPORT int cublasLtMatmulAlgoGetHeuristic(int *, Desc *d, Layout *la, Layout *, Layout *, Layout *ly, Preference *p, int,
+                                          Heuristic *out, int *returned) {
+    ENTER(int(INVALID_VALUE));
+    *returned = 0;
+    const auto &of = p->alignments.of;
+    if ((emulator::size_of(la->type) == 2 && la->batch == 1 && (of[0] < 4 || of[1] < 4)) || (d->epilogue != 1 && ly->rows == 1)) {
+        return NOT_SUPPORTED;
+    }
+    memset(static_cast<void *>(out), 0, sizeof *out);
+    out->alignments = p->alignments;
     out->workspace = p->workspace < 1024 ? p->workspace : 1024;
     *returned = 1;
     return OK;
 }
 
+/// Whether every matrix of a batch lies as the algorithm was promised.
+static bool lies(const char *what, const void *base, const Layout *l, uint32_t alignment) {
+    for (int64_t g = 0; g < l->batch; g++) {
+        const auto address = reinterpret_cast<uint64_t>(base) + uint64_t(g * l->stride) * emulator::size_of(l->type);
+        if (address % alignment != 0) {
+            emulator::explain("cuBLASLt: the %s lies at %#llx, which was said to be a multiple of %u", what,
+                              static_cast<unsigned long long>(address), alignment);
+            return false;
+        }
+    }
+    return true;
+}
+
 EXPORT int cublasLtMatmul(int *, Desc *d, const void *alpha, const void *a, Layout *la, const void *b, Layout *lb,
-                          const void *beta, const void *c, Layout *lc, void *y, Layout *ly, const void *, void *, size_t,
-                          emulator::Stream *stream) {
+                          const void *beta, const void *c, Layout *lc, void *y, Layout *ly, const Alignments *promised,
+                          void *workspace, size_t, emulator::Stream *stream) {
     ENTER(int(EXECUTION_FAILED));
-    (void)lc;
+    const auto &of = promised->of;
+    if (!lies("first factor", a, la, of[0]) || !lies("second factor", b, lb, of[1]) || !lies("summand", c, lc, of[2]) ||
+        !lies("result", y, ly, of[3])) {
+        return EXECUTION_FAILED; // a GPU would read past what is there, or end with a misaligned address
+    }
+    if (reinterpret_cast<uint64_t>(workspace) % 256 != 0 || reinterpret_cast<uint64_t>(d->bias) % 16 != 0) {
+        emulator::explain("cuBLASLt: the workspace or the bias is not aligned");
+        return EXECUTION_FAILED;
+    }
     const uint64_t m = d->transpose_a ? la->columns : la->rows, k = d->transpose_a ? la->rows : la->columns;
     const uint64_t n = d->transpose_b ? lb->rows : lb->columns, k2 = d->transpose_b ? lb->columns : lb->rows;
     if (k != k2 || m != ly->rows || n != ly->columns || la->batch != ly->batch || lb->batch != ly->batch) {
         emulator::explain("cuBLASLt: sizes do not fit");
         return INVALID_VALUE;
+    }
+    if (d->epilogue != 1 && m == 2) {
+        return NOT_SUPPORTED;
     }
     const bool wide = d->scale == 1;
     if (d->epilogue != 1 && (wide || (d->epilogue != 4 && d->epilogue != 6) || d->bias == nullptr)) {

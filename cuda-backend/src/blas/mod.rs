@@ -18,6 +18,10 @@ use owned::{MatmulDesc, MatrixLayout, Preference};
 
 /// The most memory that an algorithm may use, in bytes.
 const WORKSPACE: usize = 32 << 20;
+/// Status of a problem that cuBLASLt has no algorithm for (`CUBLAS_STATUS_NOT_SUPPORTED`).
+const NOT_SUPPORTED: c_int = 15;
+/// The largest alignment that algorithms ask for, in bytes: log₂. cuBLASLt takes it for granted unless told otherwise.
+const ALIGNMENT: u32 = 8;
 
 /// cuBLASLt on one device.
 #[derive(Debug)]
@@ -46,10 +50,18 @@ pub(crate) struct Matrix {
     pub stride: usize,
 }
 
+impl Matrix {
+    /// The power of two that divides the address of each matrix of the batch: views start anywhere in their memory.
+    fn alignment(&self, batch: usize, dtype: DType) -> u32 {
+        let step = if batch > 1 { (self.stride * dtype.size()) as u64 } else { 0 };
+        1 << (self.address | step).trailing_zeros().min(ALIGNMENT)
+    }
+}
+
 /// What follows a product in the same call: `relu(a · b + residual + bias)`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Epilogue {
-    /// Address of one value for each column.
+    /// Address of one value for each column, a multiple of 16: nothing tells cuBLASLt otherwise.
     pub bias: u64,
     /// Address of a matrix like the result, where one is added.
     pub residual: Option<u64>,
@@ -92,7 +104,8 @@ impl Blas {
             "a product of {}x{} by {}x{}, {batch} times, in {dtype}",
             a.rows, a.columns, b.rows, b.columns
         );
-        let check = |call, status: c_int| self.context.libs.check(Library::CublasLt, call, status, &what);
+        let check =
+            |call, status: c_int| if status == 0 { Ok(()) } else { Err(self.failed(call, status, &what)) };
         let (data, compute, scale) = types(dtype, tf32)?;
         let table = self.context.libs.cublas_lt()?;
         let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,7 +122,11 @@ impl Blas {
                 .map_err(|(c, s)| self.failed(c, s, &what))
         };
         let (first, second, result) = (layout(&b)?, layout(&a)?, layout(&y)?);
-        let preference = Preference::new(table, WORKSPACE).map_err(|(c, s)| self.failed(c, s, &what))?;
+        let residual = epilogue.and_then(|e| e.residual);
+        let summand = Matrix { address: residual.unwrap_or(y.address), ..y };
+        let alignments = [b, a, summand, y].map(|m| m.alignment(batch, dtype));
+        let preference =
+            Preference::new(table, WORKSPACE, alignments).map_err(|(c, s)| self.failed(c, s, &what))?;
         let mut found = MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::zeroed();
         let mut count = 0;
         // SAFETY: all handles are alive; one answer is asked for and fits.
@@ -132,19 +149,14 @@ impl Blas {
         };
         check("cublasLtMatmulAlgoGetHeuristic", status)?;
         if count < 1 {
-            return Err(Error::Unsupported {
-                op: "matmul",
-                what: format!("cuBLASLt has no algorithm for {what}"),
-            });
+            return Err(self.failed("cublasLtMatmulAlgoGetHeuristic", NOT_SUPPORTED, &what));
         }
         // SAFETY: zeroed, then written by the call; read as a plain number.
         let workspace = unsafe { (&raw const (*found.as_ptr()).workspaceSize).read() };
         let scratch = exec.pool.take(workspace, "workspace of products")?;
-        let residual = epilogue.and_then(|e| e.residual);
         let one = if dtype == DType::F64 { 1.0_f64.to_bits() } else { u64::from(1.0_f32.to_bits()) };
         let factors = [one, if residual.is_some() { one } else { 0 }];
         let (one, add) = ((&raw const factors[0]).cast::<c_void>(), (&raw const factors[1]).cast::<c_void>());
-        let summand = residual.unwrap_or(y.address);
         // SAFETY: layouts say the sizes of the memory behind the addresses; the workspace is not reused before this is done.
         let status = unsafe {
             let algo = &raw const (*found.as_ptr()).algo;
@@ -159,7 +171,7 @@ impl Blas {
                     a.address as *const c_void,
                     second.raw,
                     add,
-                    summand as *const c_void,
+                    summand.address as *const c_void,
                     result.raw,
                     y.address as *mut c_void,
                     result.raw,
@@ -174,6 +186,12 @@ impl Blas {
     }
 
     fn failed(&self, call: &'static str, status: c_int, what: &str) -> Error {
+        if status == NOT_SUPPORTED {
+            return Error::Unsupported {
+                op: "matmul",
+                what: format!("cuBLASLt has no algorithm for {what} ({call})"),
+            };
+        }
         match self.context.libs.check(Library::CublasLt, call, status, what) {
             Err(e) => e,
             Ok(()) => Error::Unusable(format!("{what}: {call} failed without a code")),
@@ -204,4 +222,21 @@ fn types(dtype: DType, tf32: bool) -> Result<(Data, Compute, Data)> {
             return Err(Error::Unsupported { op: "matmul", what: format!("takes floats, not {dtype}") });
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_promised_of_a_batch_holds_for_each_of_its_matrices() {
+        let matrix =
+            |address, stride| Matrix { address, rows: 3, columns: 5, transposed: false, pitch: 5, stride };
+        let alignment = |address, stride, batch| matrix(address, stride).alignment(batch, DType::F32);
+        assert_eq!(alignment(0x1000, 15, 1), 256, "no more than anybody asks for");
+        assert_eq!(alignment(0x1000, 15, 2), 4, "the second one starts 60 bytes later");
+        assert_eq!(alignment(0x1000, 0, 7), 256, "one that is repeated");
+        assert_eq!(alignment(0x1010, 64, 2), 16);
+        assert_eq!(matrix(0x1002, 0).alignment(1, DType::F16), 2);
+    }
 }

@@ -137,22 +137,39 @@ pub(super) struct Preference<'a> {
 }
 
 impl<'a> Preference<'a> {
-    /// At most `workspace` bytes of memory.
-    pub fn new(table: &'a CublasLtTable, workspace: usize) -> Result<Self, Failed> {
+    /// At most `workspace` bytes of memory, and that operands start at multiples of `alignments` bytes: first and second factor,
+    /// summand, result.
+    pub fn new(table: &'a CublasLtTable, workspace: usize, alignments: [u32; 4]) -> Result<Self, Failed> {
         let mut raw = std::ptr::null_mut();
         // SAFETY: writes one handle, destroyed on drop.
         let status = unsafe { call!(table, sys::cublasLtMatmulPreferenceCreate(&mut raw)) };
         check("cublasLtMatmulPreferenceCreate", status)?;
         let preference = Self { table, raw };
-        let (which, bytes) = (
-            sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-            workspace as u64,
-        );
+        use sys::cublasLtMatmulPreferenceAttributes_t::{
+            CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+        };
+        let (which, bytes) = (CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace as u64);
         // SAFETY: reads eight bytes.
         let status = unsafe {
             call!(table, sys::cublasLtMatmulPreferenceSetAttribute(raw, which, (&raw const bytes).cast(), 8))
         };
         check("cublasLtMatmulPreferenceSetAttribute", status)?;
+        let operands = [
+            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+        ];
+        for (which, bytes) in operands.into_iter().zip(alignments) {
+            // SAFETY: reads four bytes.
+            let status = unsafe {
+                let bytes = (&raw const bytes).cast();
+                call!(table, sys::cublasLtMatmulPreferenceSetAttribute(raw, which, bytes, 4))
+            };
+            check("cublasLtMatmulPreferenceSetAttribute", status)?;
+        }
         Ok(preference)
     }
 }

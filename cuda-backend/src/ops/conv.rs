@@ -75,7 +75,7 @@ fn result(run: &Run, problem: &Problem, [a, b]: [&Tensor; 2], out: &Meta) -> Res
     }
     let dnn = run.exec.gpu.dnn()?;
     if problem.is_whole() && !dnn.refuses(problem) {
-        let (a, b) = (run.dense(a, problem.format)?, run.dense(b, problem.format)?);
+        let (a, b) = (run.aligned(a, problem.format)?, run.aligned(b, problem.format)?);
         let (a, b, to) = (address(&a)?, address(&b)?, address(&y)?);
         let operands = match problem.direction {
             Direction::Forward => Operands { x: a, w: b, y: to },

@@ -18,14 +18,23 @@ pub(crate) fn matmul(run: &Run, a: &Tensor, b: &Tensor, out: &Meta) -> Result<Te
         super::fill_zeros(run, &y)?;
         return Ok(y);
     }
-    let a = operand(run, a, lead, [m, k])?;
-    let b = operand(run, b, lead, [k, n])?;
     let batch: usize = lead.iter().product();
     let (at, pitch) = (address(&y)?, n);
     let result = Matrix { address: at, rows: m, columns: n, transposed: false, pitch, stride: m * n };
     let tf32 = out.dtype == DType::F32 && run.tf32();
-    let product = Product { a: a.0, b: b.0, y: result, batch, dtype: out.dtype, tf32, epilogue: None };
-    run.exec.gpu.blas()?.run(run.exec, &product)?;
+    let blas = run.exec.gpu.blas()?;
+    let product = |a, b| {
+        blas.run(run.exec, &Product { a, b, y: result, batch, dtype: out.dtype, tf32, epilogue: None })
+    };
+    let (in_place_a, in_place_b) = (operand(run, a, lead, [m, k])?, operand(run, b, lead, [k, n])?);
+    match product(in_place_a.0, in_place_b.0) {
+        // There are fewer algorithms for views that start off vectors of elements than for tensors of their own.
+        Err(Error::Unsupported { .. }) => {
+            let (a, b) = (copied(run, a, lead, [m, k])?, copied(run, b, lead, [k, n])?);
+            product(a.0, b.0)?;
+        }
+        other => other?,
+    }
     Ok(y)
 }
 
@@ -70,17 +79,17 @@ fn operand(run: &Run, t: &Tensor, lead: &[usize], [rows, columns]: [usize; 2]) -
     if let Some(matrix) = strided(&view, lead, rows, columns) {
         return Ok((Matrix { address: address(t)?, ..matrix }, t.clone()));
     }
-    let view = Tensor::from_parts(t.buffer().clone(), view, t.dtype());
+    copied(run, t, lead, [rows, columns])
+}
+
+/// A row-major copy of an operand broadcast to the leading axes.
+fn copied(run: &Run, t: &Tensor, lead: &[usize], [rows, columns]: [usize; 2]) -> Result<(Matrix, Tensor)> {
+    let mut dims = lead.to_vec();
+    dims.extend([rows, columns]);
+    let view = Tensor::from_parts(t.buffer().clone(), t.layout().broadcast_to(&dims), t.dtype());
     let dense = super::copy::copy(run, &tensor::ops::Copy { format: Format::Contiguous }, &view)?;
-    let matrix = Matrix {
-        address: address(&dense)?,
-        rows,
-        columns,
-        transposed: false,
-        pitch: columns,
-        stride: rows * columns,
-    };
-    Ok((matrix, dense))
+    let (address, pitch, stride) = (address(&dense)?, columns, rows * columns);
+    Ok((Matrix { address, rows, columns, transposed: false, pitch, stride }, dense))
 }
 
 /// The view as a batch of matrices with one stride between them, each with rows or columns adjacent in memory.

@@ -75,6 +75,12 @@ impl<'a> Run<'a> {
         super::copy::copy(self, &Copy { format }, t)
     }
 
+    /// The same, at an address that libraries read 16 bytes at a time: views may start anywhere, and are copied then.
+    pub fn aligned(&self, t: &Tensor, format: Format) -> Result<Tensor> {
+        let t = self.dense(t, format)?;
+        if address(&t)?.is_multiple_of(16) { Ok(t) } else { super::copy::copy(self, &Copy { format }, &t) }
+    }
+
     /// Whether products of f32 may round their factors to TF32.
     pub fn tf32(&self) -> bool {
         self.exec.gpu.tf32.load(std::sync::atomic::Ordering::Relaxed)

@@ -137,7 +137,7 @@ fn one_call(
     }
     if is_pointwise(op, weight) {
         let dense = |t: &Tensor| run.dense(t, Format::ChannelsLast);
-        let (x, weight, bias) = (dense(x)?, dense(weight)?, run.dense(bias, Format::Contiguous)?);
+        let (x, weight, bias) = (dense(x)?, dense(weight)?, run.aligned(bias, Format::Contiguous)?);
         let residual = after.residual.as_ref().map(dense).transpose()?;
         let residual = residual.as_ref().map(address).transpose()?;
         let epilogue = blas::Epilogue { bias: address(&bias)?, residual, relu };
@@ -152,9 +152,9 @@ fn one_call(
         return Ok(None);
     }
     let y = run.empty(dims, dtype, problem.format)?;
-    let (x, weight) = (run.dense(x, problem.format)?, run.dense(weight, problem.format)?);
-    let bias = run.dense(bias, Format::Contiguous)?;
-    let residual = after.residual.as_ref().map(|r| run.dense(r, problem.format)).transpose()?;
+    let (x, weight) = (run.aligned(x, problem.format)?, run.aligned(weight, problem.format)?);
+    let bias = run.aligned(bias, Format::Contiguous)?;
+    let residual = after.residual.as_ref().map(|r| run.aligned(r, problem.format)).transpose()?;
     let residual = residual.as_ref().map(address).transpose()?;
     let operands = Operands { x: address(&x)?, w: address(&weight)?, y: address(&y)? };
     match dnn.run_fused(run.exec, &problem, operands, Epilogue { bias: address(&bias)?, residual, relu }) {

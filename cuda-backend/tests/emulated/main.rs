@@ -2,6 +2,7 @@
 //! says how one behaves.
 
 mod launched;
+mod libraries;
 mod memory;
 mod nccl;
 mod ops;

@@ -1,0 +1,81 @@
+//! What the libraries do not take as it is, and the ways around: operands that start anywhere in their memory, problems that
+//! they refuse when they are asked or when they are called. The emulated ones refuse some on purpose; real ones need not.
+
+use tensor::graph::{Graph, interpret, passes};
+use tensor::ops::{Binary, Conv2d, Unary};
+use tensor::{Backend, DType, Meta, Ops, Tensor, cpu};
+
+use crate::ops::FLOATS;
+use crate::support::{assert_close, device, gpu, normal};
+
+fn back(t: &Tensor) -> Tensor {
+    t.to_device(&cpu::device()).unwrap()
+}
+
+#[test]
+fn products_take_views_that_start_anywhere() {
+    for dtype in FLOATS {
+        let (a, b) = (normal(&[4, 6, 7], dtype, 1), normal(&[4, 7, 5], dtype, 2));
+        for start in 0..3 {
+            let views = |a: &Tensor, b: &Tensor| {
+                let (a, b) = (a.narrow(1, start, 3).unwrap(), b.narrow(0, start, 1).unwrap());
+                // One matrix; a batch whose matrices lie an odd number of elements apart; the second factor transposed.
+                let one = a.narrow(0, 1, 1).unwrap().matmul(&b).unwrap();
+                let turned = b.transpose(1, 2).unwrap().matmul(&a.transpose(1, 2).unwrap()).unwrap();
+                [one, a.matmul(&b).unwrap(), turned]
+            };
+            let moved = [&a, &b].map(|t| t.to_device(&device()).unwrap());
+            for (got, want) in views(&moved[0], &moved[1]).iter().zip(views(&a, &b)) {
+                assert_close(&back(got), &want, &format!("{dtype} from {start}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn convolutions_take_views_that_start_anywhere() {
+    for dtype in [DType::F32, DType::F16] {
+        let (x, w) = (normal(&[3, 3, 5, 5], dtype, 1), normal(&[4, 3, 3, 3], dtype, 2));
+        let conv = |x: &Tensor, w: &Tensor| {
+            let (x, w) = (x.narrow(0, 1, 2).unwrap(), w.narrow(0, 1, 3).unwrap());
+            x.conv2d(&w, None, &Conv2d::default()).unwrap()
+        };
+        let [mx, mw] = [&x, &w].map(|t| t.to_device(&device()).unwrap());
+        assert_close(&back(&conv(&mx, &mw)), &conv(&x, &w), &dtype.to_string());
+    }
+}
+
+/// `relu(conv(x) + bias)`, then the same with `x` added before the ReLU where the channels allow it.
+fn with_epilogue(filters: usize, kernel: usize) -> (Graph, Graph) {
+    let mut g = Graph::new();
+    let x = g.input(Meta::new(&[2, 4, 5, 6][..], DType::F32));
+    let padding = [kernel / 2; 2];
+    let w = g.constant(normal(&[filters, 4, kernel, kernel], DType::F32, 1));
+    // Not at the start of its memory.
+    let b = g.constant(normal(&[filters + 3], DType::F32, 2).narrow(0, 1, filters).unwrap());
+    let conv = Conv2d { padding, ..Conv2d::default() };
+    let mut y = g.push(conv.into(), &[x, w, b], "conv").unwrap()[0];
+    if filters == 4 {
+        y = g.push(Binary::Add.into(), &[y, x], "add").unwrap()[0];
+    }
+    y = g.push(Unary::Relu.into(), &[y], "relu").unwrap()[0];
+    g.outputs.push(y);
+    let mut fused = g.clone();
+    passes::optimize(&mut fused).unwrap();
+    (g, fused)
+}
+
+#[test]
+fn plans_go_on_where_a_library_refuses_what_follows_a_convolution() {
+    let x = normal(&[2, 4, 5, 6], DType::F32, 3);
+    for (filters, kernel) in [(1, 1), (2, 1), (3, 1), (4, 1), (3, 3), (4, 3)] {
+        let (plain, fused) = with_epilogue(filters, kernel);
+        assert!(fused.nodes.len() == 1, "{fused}");
+        let plan = gpu().plan(&fused).unwrap();
+        let want = interpret(&plain, &[&x]).unwrap();
+        for run in ["first", "replayed"] {
+            let got = plan.run(&[&x]).unwrap();
+            assert_close(&back(&got[0]), &want[0], &format!("{filters} filters of {kernel}x{kernel}, {run}"));
+        }
+    }
+}
