@@ -1,5 +1,6 @@
 // The emulated libcudnn: the convolutions that the backend asks for, as plain loops that accumulate in double (float for
 // 16-bit and float data: rounded once at the end).
+#include <cmath>
 #include <memory>
 #include <vector>
 
@@ -10,7 +11,18 @@ using emulator::Type;
 
 namespace {
 
-enum { OK = 0, BAD_PARAM = 2000, NOT_SUPPORTED = 3000, EXECUTION_FAILED = 5000, INTERNAL = 4000 };
+enum {
+    OK = 0,
+    BAD_PARAM = 2000,
+    NOT_SUPPORTED = 3000,
+    NOT_SUPPORTED_PATTERN = 3001,
+    NOT_SUPPORTED_SHAPE = 3002,
+    NOT_SUPPORTED_LAYOUT = 3004,
+    INTERNAL = 4000,
+    EXECUTION_FAILED = 5000,
+};
+/// Arithmetic of a convolution: the default one rounds factors of f32 to TF32.
+enum { DEFAULT_MATH = 0, TENSOR_OP_MATH = 1, FMA_MATH = 3 };
 
 struct Handle {
     emulator::Stream *stream = nullptr;
@@ -106,10 +118,19 @@ template <class F> void products(const Tensor &x, const Filter &w, const Conv &c
 
 int64_t span(const Tensor &t) { return t.at(t.n - 1, t.c - 1, t.h - 1, t.w - 1) + 1; }
 
-std::vector<double> load(Type t, const void *p, int64_t len) {
+/// Ten bits of fraction.
+double tf32(double v) {
+    int exponent;
+    const double fraction = std::frexp(v, &exponent);
+    return std::isfinite(v) ? std::ldexp(std::nearbyint(std::ldexp(fraction, 11)), exponent - 11) : v;
+}
+
+std::vector<double> load(Type t, const void *p, int64_t len, const Conv &c) {
     std::vector<double> values(static_cast<size_t>(len));
+    const bool rounded = t == Type::F32 && c.math != FMA_MATH;
     for (int64_t i = 0; i < len; i++) {
-        values[size_t(i)] = emulator::read(t, p, i);
+        const double v = emulator::read(t, p, i);
+        values[size_t(i)] = rounded ? tf32(v) : v;
     }
     return values;
 }
@@ -139,26 +160,55 @@ struct Perf {
     int reserved[3];
 };
 
-int perf(int *returned, Perf *out, int requested, int algo, const Filter &w, const Conv &c) {
-    if (requested < 1) {
+/// Algorithms by number: PLAIN does what is asked; FAST does it in the default arithmetic alone, for twice the memory; CAPRICE
+/// says of convolutions with a stride that it does them, and refuses when it is called.
+enum { PLAIN = 1, FAST = 4, CAPRICE = 5 };
+
+int perf(const Handle *h, int *returned, Perf *out, int requested, const Filter &w, const Conv &c) {
+    if (requested < 4) {
+        emulator::explain("cuDNN: fewer than four answers are not emulated");
         return BAD_PARAM;
     }
-    // One kind of problem is only done indeterministically, so that the way around cuDNN is tested: depthwise.
+    if (emulator::spoils(h->stream)) {
+        emulator::explain("cuDNN: algorithms are measured on a stream that is recorded");
+        return EXECUTION_FAILED;
+    }
+    // Some kinds of problem are not done, so that the ways around cuDNN are tested: 5x5 not at all, depthwise indeterministically.
+    if (w.h == 5 && w.w == 5) {
+        return NOT_SUPPORTED_SHAPE;
+    }
     if (c.groups > 1 && w.c == 1 && w.k == c.groups) {
-        out[0] = {algo, OK, 0.5f, WORKSPACE, 0, 0, {0, 0, 0}};
+        out[0] = {PLAIN, OK, 0.5f, WORKSPACE, 0, c.math, {0, 0, 0}};
         *returned = 1;
         return OK;
     }
-    // Two answers: one that fails, which must be passed over, and one that works.
-    if (requested >= 2) {
-        out[0] = {0, NOT_SUPPORTED, -1, 0, 1, 0, {0, 0, 0}};
-        out[1] = {algo, OK, 0.5f, WORKSPACE, 1, 0, {0, 0, 0}};
-        *returned = 2;
-    } else {
-        out[0] = {algo, OK, 0.5f, WORKSPACE, 1, 0, {0, 0, 0}};
-        *returned = 1;
+    // One that failed, which must be passed over; and each arithmetic, the one asked for and the default, has answers of its own.
+    int n = 0;
+    out[n++] = {0, NOT_SUPPORTED, -1, 0, 1, c.math, {0, 0, 0}};
+    if (c.stride[0] > 1) {
+        out[n++] = {CAPRICE, OK, 0.3f, WORKSPACE, 1, c.math, {0, 0, 0}};
     }
+    out[n++] = {FAST, OK, 0.4f, 2 * WORKSPACE, 1, DEFAULT_MATH, {0, 0, 0}};
+    out[n++] = {PLAIN, OK, 0.5f, WORKSPACE, 1, c.math, {0, 0, 0}};
+    *returned = n;
     return OK;
+}
+
+size_t memory(const Conv &c, int algo) { return algo == FAST && c.math == DEFAULT_MATH ? 2 * WORKSPACE : WORKSPACE; }
+
+/// What an algorithm says when it is called.
+int called(const Conv &c, int algo, const void *workspace, size_t bytes) {
+    if (workspace == nullptr || bytes < memory(c, algo)) {
+        return BAD_PARAM;
+    }
+    if (algo == FAST && c.math != DEFAULT_MATH) {
+        emulator::explain("cuDNN: the algorithm was measured in another arithmetic");
+        return EXECUTION_FAILED;
+    }
+    if (c.dilation[0] > 1 && c.dilation[1] > 1) {
+        return NOT_SUPPORTED_LAYOUT; // whatever the algorithm
+    }
+    return algo == CAPRICE ? NOT_SUPPORTED_PATTERN : OK;
 }
 
 } // namespace
@@ -239,64 +289,64 @@ EXPORT int cudnnSetActivationDescriptor(Activation *d, int mode, int, double) {
     return mode == 1 || mode == 5 ? OK : NOT_SUPPORTED;
 }
 
-EXPORT int cudnnFindConvolutionForwardAlgorithmEx(Handle *, const Tensor *x, const void *, const Filter *w, const void *,
+EXPORT int cudnnFindConvolutionForwardAlgorithmEx(Handle *h, const Tensor *x, const void *, const Filter *w, const void *,
                                                   const Conv *c, const Tensor *y, void *, int requested, int *returned,
                                                   Perf *out, void *, size_t) {
     ENTER(int(INTERNAL));
     const int bad = check(*x, *w, *c, *y);
-    return bad ? bad : perf(returned, out, requested, 1, *w, *c);
+    return bad ? bad : perf(h, returned, out, requested, *w, *c);
 }
 
-EXPORT int cudnnFindConvolutionBackwardDataAlgorithmEx(Handle *, const Filter *w, const void *, const Tensor *dy,
+EXPORT int cudnnFindConvolutionBackwardDataAlgorithmEx(Handle *h, const Filter *w, const void *, const Tensor *dy,
                                                        const void *, const Conv *c, const Tensor *dx, void *,
                                                        int requested, int *returned, Perf *out, void *, size_t) {
     ENTER(int(INTERNAL));
     const int bad = check(*dx, *w, *c, *dy);
-    return bad ? bad : perf(returned, out, requested, 1, *w, *c);
+    return bad ? bad : perf(h, returned, out, requested, *w, *c);
 }
 
-EXPORT int cudnnFindConvolutionBackwardFilterAlgorithmEx(Handle *, const Tensor *x, const void *, const Tensor *dy,
+EXPORT int cudnnFindConvolutionBackwardFilterAlgorithmEx(Handle *h, const Tensor *x, const void *, const Tensor *dy,
                                                          const void *, const Conv *c, const Filter *dw, void *,
                                                          int requested, int *returned, Perf *out, void *, size_t) {
     ENTER(int(INTERNAL));
     const int bad = check(*x, *dw, *c, *dy);
-    return bad ? bad : perf(returned, out, requested, 1, *dw, *c);
+    return bad ? bad : perf(h, returned, out, requested, *dw, *c);
 }
 
-EXPORT int cudnnGetConvolutionForwardWorkspaceSize(Handle *, const Tensor *, const Filter *, const Conv *, const Tensor *,
-                                                   int, size_t *size) {
+EXPORT int cudnnGetConvolutionForwardWorkspaceSize(Handle *, const Tensor *, const Filter *, const Conv *c, const Tensor *,
+                                                   int algo, size_t *size) {
     ENTER(int(BAD_PARAM));
-    *size = WORKSPACE;
+    *size = memory(*c, algo);
     return OK;
 }
 
-EXPORT int cudnnGetConvolutionBackwardDataWorkspaceSize(Handle *, const Filter *, const Tensor *, const Conv *,
-                                                        const Tensor *, int, size_t *size) {
+EXPORT int cudnnGetConvolutionBackwardDataWorkspaceSize(Handle *, const Filter *, const Tensor *, const Conv *c,
+                                                        const Tensor *, int algo, size_t *size) {
     ENTER(int(BAD_PARAM));
-    *size = WORKSPACE;
+    *size = memory(*c, algo);
     return OK;
 }
 
-EXPORT int cudnnGetConvolutionBackwardFilterWorkspaceSize(Handle *, const Tensor *, const Tensor *, const Conv *,
-                                                          const Filter *, int, size_t *size) {
+EXPORT int cudnnGetConvolutionBackwardFilterWorkspaceSize(Handle *, const Tensor *, const Tensor *, const Conv *c,
+                                                          const Filter *, int algo, size_t *size) {
     ENTER(int(BAD_PARAM));
-    *size = WORKSPACE;
+    *size = memory(*c, algo);
     return OK;
 }
 
 EXPORT int cudnnConvolutionForward(Handle *h, const void *alpha, const Tensor *xd, const void *x, const Filter *wd,
-                                   const void *w, const Conv *cd, int, void *, size_t workspace, const void *beta,
+                                   const void *w, const Conv *cd, int algo, void *workspace, size_t bytes, const void *beta,
                                    const Tensor *yd, void *y) {
     ENTER(int(EXECUTION_FAILED));
     if (int bad = check(*xd, *wd, *cd, *yd)) {
         return bad;
     }
-    if (workspace < WORKSPACE) {
-        return BAD_PARAM;
+    if (int bad = called(*cd, algo, workspace, bytes)) {
+        return bad;
     }
     const double a = scale(xd->type, alpha), b = scale(xd->type, beta);
     emulator::enqueue(h->stream, [=, xd = *xd, wd = *wd, cd = *cd, yd = *yd] {
-        const auto xs = load(xd.type, x, span(xd)), ws = load(wd.type, w, wd.k * wd.c * wd.h * wd.w);
+        const auto xs = load(xd.type, x, span(xd), cd), ws = load(wd.type, w, wd.k * wd.c * wd.h * wd.w, cd);
         std::vector<double> sum(size_t(span(yd)), 0.0);
         products(xd, wd, cd, yd, [&](int64_t i, int64_t j, int64_t k) { sum[size_t(k)] += xs[size_t(i)] * ws[size_t(j)]; });
         store(yd, y, sum, a, b);
@@ -306,18 +356,18 @@ EXPORT int cudnnConvolutionForward(Handle *h, const void *alpha, const Tensor *x
 }
 
 EXPORT int cudnnConvolutionBackwardData(Handle *h, const void *alpha, const Filter *wd, const void *w, const Tensor *dyd,
-                                        const void *dy, const Conv *cd, int, void *, size_t workspace, const void *beta,
+                                        const void *dy, const Conv *cd, int algo, void *workspace, size_t bytes, const void *beta,
                                         const Tensor *dxd, void *dx) {
     ENTER(int(EXECUTION_FAILED));
     if (int bad = check(*dxd, *wd, *cd, *dyd)) {
         return bad;
     }
-    if (workspace < WORKSPACE) {
-        return BAD_PARAM;
+    if (int bad = called(*cd, algo, workspace, bytes)) {
+        return bad;
     }
     const double a = scale(dyd->type, alpha), b = scale(dyd->type, beta);
     emulator::enqueue(h->stream, [=, wd = *wd, dyd = *dyd, cd = *cd, dxd = *dxd] {
-        const auto gs = load(dyd.type, dy, span(dyd)), ws = load(wd.type, w, wd.k * wd.c * wd.h * wd.w);
+        const auto gs = load(dyd.type, dy, span(dyd), cd), ws = load(wd.type, w, wd.k * wd.c * wd.h * wd.w, cd);
         std::vector<double> sum(size_t(span(dxd)), 0.0);
         products(dxd, wd, cd, dyd, [&](int64_t i, int64_t j, int64_t k) { sum[size_t(i)] += gs[size_t(k)] * ws[size_t(j)]; });
         store(dxd, dx, sum, a, b);
@@ -327,18 +377,18 @@ EXPORT int cudnnConvolutionBackwardData(Handle *h, const void *alpha, const Filt
 }
 
 EXPORT int cudnnConvolutionBackwardFilter(Handle *h, const void *alpha, const Tensor *xd, const void *x, const Tensor *dyd,
-                                          const void *dy, const Conv *cd, int, void *, size_t workspace, const void *beta,
+                                          const void *dy, const Conv *cd, int algo, void *workspace, size_t bytes, const void *beta,
                                           const Filter *dwd, void *dw) {
     ENTER(int(EXECUTION_FAILED));
     if (int bad = check(*xd, *dwd, *cd, *dyd)) {
         return bad;
     }
-    if (workspace < WORKSPACE) {
-        return BAD_PARAM;
+    if (int bad = called(*cd, algo, workspace, bytes)) {
+        return bad;
     }
     const double a = scale(xd->type, alpha), b = scale(xd->type, beta);
     emulator::enqueue(h->stream, [=, xd = *xd, dyd = *dyd, cd = *cd, dwd = *dwd] {
-        const auto xs = load(xd.type, x, span(xd)), gs = load(dyd.type, dy, span(dyd));
+        const auto xs = load(xd.type, x, span(xd), cd), gs = load(dyd.type, dy, span(dyd), cd);
         std::vector<double> sum(size_t(dwd.k * dwd.c * dwd.h * dwd.w), 0.0);
         products(xd, dwd, cd, dyd, [&](int64_t i, int64_t j, int64_t k) { sum[size_t(j)] += xs[size_t(i)] * gs[size_t(k)]; });
         for (size_t i = 0; i < sum.size(); i++) {
@@ -351,25 +401,28 @@ EXPORT int cudnnConvolutionBackwardFilter(Handle *h, const void *alpha, const Te
 }
 
 EXPORT int cudnnConvolutionBiasActivationForward(Handle *h, const void *alpha1, const Tensor *xd, const void *x,
-                                                 const Filter *wd, const void *w, const Conv *cd, int algo, void *,
-                                                 size_t workspace, const void *alpha2, const Tensor *zd, const void *z,
+                                                 const Filter *wd, const void *w, const Conv *cd, int algo, void *workspace,
+                                                 size_t bytes, const void *alpha2, const Tensor *zd, const void *z,
                                                  const Tensor *bd, const void *bias, const Activation *ad,
                                                  const Tensor *yd, void *y) {
     ENTER(int(EXECUTION_FAILED));
     if (int bad = check(*xd, *wd, *cd, *yd)) {
         return bad;
     }
-    if (workspace < WORKSPACE || bd->c != yd->c || bd->n != 1 || bd->h != 1 || bd->w != 1) {
+    if (workspace == nullptr || bytes < WORKSPACE || bd->c != yd->c || bd->n != 1 || bd->h != 1 || bd->w != 1) {
         return BAD_PARAM;
     }
     // As the manual says: without an activation only this algorithm.
     if (ad->mode == 5 && algo != 1) {
         return NOT_SUPPORTED;
     }
+    if (wd->k == 3) {
+        return NOT_SUPPORTED_PATTERN; // so that the way around it is tested
+    }
     const double a = scale(xd->type, alpha1), a2 = scale(xd->type, alpha2);
     const bool relu = ad->mode == 1;
     emulator::enqueue(h->stream, [=, xd = *xd, wd = *wd, cd = *cd, zd = *zd, bd = *bd, yd = *yd] {
-        const auto xs = load(xd.type, x, span(xd)), ws = load(wd.type, w, wd.k * wd.c * wd.h * wd.w);
+        const auto xs = load(xd.type, x, span(xd), cd), ws = load(wd.type, w, wd.k * wd.c * wd.h * wd.w, cd);
         std::vector<double> sum(size_t(span(yd)), 0.0);
         products(xd, wd, cd, yd, [&](int64_t i, int64_t j, int64_t k) { sum[size_t(k)] += xs[size_t(i)] * ws[size_t(j)]; });
         for (int64_t n = 0; n < yd.n; n++) {

@@ -45,6 +45,9 @@ int fails(const char *call, int usual);
 /// What it returns, if not 0, is the device's error from then on.
 void enqueue(Stream *stream, std::function<int()> work);
 
+/// Whether a stream's work is recorded; if it is, the recording is void from here on.
+bool spoils(Stream *stream);
+
 /// Does the work that a stream has, now: for what goes on without anybody waiting for it.
 void run(Stream *stream);
 

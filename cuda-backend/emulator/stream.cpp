@@ -87,6 +87,13 @@ void enqueue(Stream *s, std::function<int()> work) {
     }
 }
 
+bool spoils(Stream *s) {
+    s = stream_of(s);
+    std::lock_guard<std::mutex> lock(s->lock);
+    s->void_recording = s->recording != nullptr;
+    return s->void_recording;
+}
+
 void run(Stream *s) {
     if ((s = stream_of(s)) != nullptr) {
         finish(*s);

@@ -1,14 +1,15 @@
-//! Which algorithm does a problem: the fastest deterministic one, measured by cuDNN, remembered on disk.
+//! Which algorithms do a problem: the deterministic ones, the fastest first, measured by cuDNN; the one that is used is
+//! remembered on disk.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 
 use cudarc::cudnn::sys::{
     self, cudnnConvolutionBwdDataAlgo_t as DataAlgo, cudnnConvolutionBwdFilterAlgo_t as FilterAlgo,
-    cudnnConvolutionFwdAlgo_t as ForwardAlgo,
+    cudnnConvolutionFwdAlgo_t as ForwardAlgo, cudnnMathType_t,
 };
 
-use super::descriptor::Descriptors;
+use super::descriptor::{self, Descriptors};
 use super::run::Operands;
 use super::{Direction, Dnn, Problem};
 use crate::cache;
@@ -23,14 +24,22 @@ const TRIAL_MEMORY: usize = 256 << 20;
 /// What that memory is for.
 const TRIALS: &str = "trials of convolution algorithms";
 
-/// An algorithm and the memory that it needs.
+/// An algorithm, the arithmetic that it was measured in, and the memory that it needs so.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Choice {
     pub algorithm: Algorithm,
+    pub math: cudnnMathType_t,
     pub workspace: usize,
 }
 
-#[derive(Debug, Clone, Copy)]
+impl Choice {
+    /// Whether it is the same way of doing a problem.
+    pub fn is(&self, other: &Self) -> bool {
+        (self.algorithm, self.math) == (other.algorithm, other.math)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Algorithm {
     Forward(ForwardAlgo),
     Data(DataAlgo),
@@ -42,6 +51,7 @@ pub(super) enum Algorithm {
 struct Answer {
     number: u32,
     status: u32,
+    math: u32,
     deterministic: bool,
 }
 
@@ -55,6 +65,7 @@ macro_rules! answers {
                     Self {
                         number: (&raw const (*at).algo).cast::<u32>().read(),
                         status: (&raw const (*at).status).cast::<u32>().read(),
+                        math: (&raw const (*at).mathType).cast::<u32>().read(),
                         deterministic: (&raw const (*at).determinism).cast::<u32>().read()
                             == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC as u32,
                     }
@@ -104,50 +115,120 @@ impl Algorithm {
     }
 }
 
+impl Algorithm {
+    /// cuDNN's number of it.
+    fn number(self) -> u32 {
+        match self {
+            Self::Forward(algo) => algo as u32,
+            Self::Data(algo) => algo as u32,
+            Self::Filter(algo) => algo as u32,
+        }
+    }
+}
+
+/// The arithmetic of a number.
+fn math_from(number: u32) -> Option<cudnnMathType_t> {
+    use cudnnMathType_t::{
+        CUDNN_DEFAULT_MATH, CUDNN_FMA_MATH, CUDNN_TENSOR_OP_MATH, CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION,
+    };
+    let all =
+        [CUDNN_DEFAULT_MATH, CUDNN_TENSOR_OP_MATH, CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION, CUDNN_FMA_MATH];
+    all.into_iter().find(|math| *math as u32 == number)
+}
+
 impl Dnn {
-    /// The algorithm for `problem`, whose operands serve for trials: the result is overwritten.
-    pub(super) fn choose(
+    /// The algorithm that did `problem` in an earlier run.
+    pub(super) fn known(
+        &self,
+        handle: sys::cudnnHandle_t,
+        problem: &Problem,
+        d: &Descriptors,
+    ) -> Option<Choice> {
+        let (file, key) = self.entry(problem);
+        let text = std::fs::read_to_string(file?).ok()?;
+        let mut words = text.splitn(3, ' ');
+        let (number, math) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        if words.next()?.trim_end() != key {
+            return None;
+        }
+        let (algorithm, math) = (Algorithm::from_number(problem.direction, number)?, math_from(math)?);
+        if !descriptor::allows(problem, math) {
+            return None;
+        }
+        self.choice(handle, problem, d, algorithm, math).ok()
+    }
+
+    /// The deterministic algorithms for `problem`, the fastest first. Its operands serve for trials: the result is overwritten.
+    ///
+    /// # Errors
+    /// Where there is none, or cuDNN fails.
+    pub(super) fn measure(
         &self,
         handle: sys::cudnnHandle_t,
         problem: &Problem,
         d: &Descriptors,
         operands: Operands,
         pool: &std::sync::Arc<Pool>,
-    ) -> Result<Choice> {
-        let (major, minor) = self.context.arch();
-        let key = format!(
-            "{} on {} sm_{major}{minor} cudnn {}",
-            problem.text(),
-            self.context.name(),
-            self.version()
-        );
-        let file = self.folder.as_ref().map(|f| f.join(format!("{:016x}.txt", cache::hash(&[&key]))));
-        let known = file.as_ref().and_then(|f| std::fs::read_to_string(f).ok());
-        let known = known.and_then(|text| {
-            let (number, of) = text.split_once(' ')?;
-            let number = number.parse().ok()?;
-            (of.trim_end() == key).then_some(number)
+    ) -> Result<Vec<Choice>> {
+        d.set_math(problem, descriptor::math(problem))?;
+        let answers = self.find(handle, problem, d, operands, pool)?;
+        let sound = answers.iter().filter(|answer| answer.status == 0 && answer.deterministic);
+        let ways = sound.filter_map(|answer| {
+            let algorithm = Algorithm::from_number(problem.direction, answer.number)?;
+            Some((algorithm, math_from(answer.math)?))
         });
-        if let Some(number) = known
-            && let Some(algorithm) = Algorithm::from_number(problem.direction, number)
-            && let Ok(workspace) = self.workspace(handle, problem, d, algorithm)
-        {
-            return Ok(Choice { algorithm, workspace });
-        }
-        for answer in self.find(handle, problem, d, operands, pool)? {
-            if answer.status != 0 || !answer.deterministic {
-                continue;
+        // cuDNN tries the default arithmetic too, whatever was asked for; that is left out where the problem may not be done so.
+        // Where nothing is left, an older library may have named the default and meant what was asked for.
+        let (allowed, other): (Vec<_>, Vec<_>) =
+            ways.partition(|(_, math)| descriptor::allows(problem, *math));
+        let ways = match allowed.is_empty() {
+            true => other.into_iter().map(|(algorithm, _)| (algorithm, descriptor::math(problem))).collect(),
+            false => allowed,
+        };
+        let mut choices: Vec<Choice> = Vec::new();
+        for (algorithm, math) in ways {
+            let Ok(choice) = self.choice(handle, problem, d, algorithm, math) else { continue };
+            if !choices.iter().any(|known| known.is(&choice)) {
+                choices.push(choice);
             }
-            let Some(algorithm) = Algorithm::from_number(problem.direction, answer.number) else { continue };
-            let Ok(workspace) = self.workspace(handle, problem, d, algorithm) else { continue };
-            if let Some(file) = &file {
-                // Where it can not be written, the next run measures again.
-                let _ = cache::write(file, format!("{} {key}\n", answer.number).as_bytes());
-            }
-            return Ok(Choice { algorithm, workspace });
         }
-        let what = format!("cuDNN {} has no deterministic algorithm for {}", self.version(), problem.text());
-        Err(Error::Unsupported { op: "convolution", what })
+        if choices.is_empty() {
+            let what =
+                format!("cuDNN {} has no deterministic algorithm for {}", self.version(), problem.text());
+            return Err(Error::Unsupported { op: "convolution", what });
+        }
+        Ok(choices)
+    }
+
+    /// Writes down which algorithm does `problem`, for later runs.
+    pub(super) fn remember(&self, problem: &Problem, choice: &Choice) {
+        if let (Some(file), key) = self.entry(problem) {
+            let text = format!("{} {} {key}\n", choice.algorithm.number(), choice.math as u32);
+            // Where it can not be written, the next run measures again.
+            let _ = cache::write(&file, text.as_bytes());
+        }
+    }
+
+    /// Where the algorithm of a problem is written down, and under which key. The key begins with the number of the file's form.
+    fn entry(&self, problem: &Problem) -> (Option<std::path::PathBuf>, String) {
+        let (major, minor) = self.context.arch();
+        let (name, version) = (self.context.name(), self.version());
+        let key = format!("2: {} on {name} sm_{major}{minor} cudnn {version}", problem.text());
+        let file = self.folder.as_ref().map(|f| f.join(format!("{:016x}.txt", cache::hash(&[&key]))));
+        (file, key)
+    }
+
+    /// An algorithm with the memory that it needs in this arithmetic; an error where it does not take the problem so.
+    pub(super) fn choice(
+        &self,
+        handle: sys::cudnnHandle_t,
+        problem: &Problem,
+        d: &Descriptors,
+        algorithm: Algorithm,
+        math: cudnnMathType_t,
+    ) -> Result<Choice> {
+        d.set_math(problem, math)?;
+        Ok(Choice { algorithm, math, workspace: self.workspace(handle, problem, d, algorithm)? })
     }
 
     /// What cuDNN measured, the fastest first.
@@ -258,7 +339,7 @@ impl Dnn {
     }
 
     /// Memory that an algorithm needs; an error where it does not take the problem.
-    pub(super) fn workspace(
+    fn workspace(
         &self,
         handle: sys::cudnnHandle_t,
         problem: &Problem,

@@ -7,7 +7,6 @@ use cudarc::cudnn::sys::{self, cudnnDataType_t, cudnnMathType_t};
 use tensor::{DType, Layout};
 
 use super::Problem;
-use crate::catalog::Library;
 use crate::error::{Error, Result};
 use crate::ffi::abi::call;
 use crate::runtime::Context;
@@ -27,7 +26,7 @@ pub(super) struct Descriptors {
 
 // SAFETY: descriptors are plain values once they are made.
 unsafe impl Send for Descriptors {}
-// SAFETY: as above: calls only read them.
+// SAFETY: as above: calls only read them, but for `set_math`, which is called with the lock held.
 unsafe impl Sync for Descriptors {}
 
 impl Descriptors {
@@ -46,7 +45,7 @@ impl Descriptors {
         };
         let table = context.libs.cudnn()?;
         let text = problem.text();
-        let check = |call, status| context.libs.check(Library::Cudnn, call, status, &text);
+        let check = |call, status| super::check(context, call, status, &text);
         for slot in [&mut d.x, &mut d.y, &mut d.bias] {
             // SAFETY: writes one handle, destroyed on drop.
             check("cudnnCreateTensorDescriptor", unsafe {
@@ -93,14 +92,7 @@ impl Descriptors {
         // SAFETY: as above.
         let status = unsafe { call!(table, sys::cudnnSetConvolutionGroupCount(d.conv, groups)) };
         check("cudnnSetConvolutionGroupCount", status)?;
-        let math = match problem.dtype {
-            dtype if dtype.is_half() => cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
-            DType::F32 if problem.tf32 => cudnnMathType_t::CUDNN_DEFAULT_MATH,
-            _ => cudnnMathType_t::CUDNN_FMA_MATH,
-        };
-        // SAFETY: as above.
-        let status = unsafe { call!(table, sys::cudnnSetConvolutionMathType(d.conv, math)) };
-        check("cudnnSetConvolutionMathType", status)?;
+        d.set_math(problem, math(problem))?;
         for (slot, mode) in [
             (&mut d.relu, sys::cudnnActivationMode_t::CUDNN_ACTIVATION_RELU),
             (&mut d.identity, sys::cudnnActivationMode_t::CUDNN_ACTIVATION_IDENTITY),
@@ -114,6 +106,32 @@ impl Descriptors {
             check("cudnnSetActivationDescriptor", status)?;
         }
         Ok(d)
+    }
+
+    /// Sets the arithmetic of the convolutions that come. Only with cuDNN's lock held: the descriptor changes.
+    pub fn set_math(&self, problem: &Problem, math: cudnnMathType_t) -> Result<()> {
+        let table = self.context.libs.cudnn()?;
+        // SAFETY: the descriptor is alive, and whoever uses it has the lock.
+        let status = unsafe { call!(table, sys::cudnnSetConvolutionMathType(self.conv, math)) };
+        super::check(&self.context, "cudnnSetConvolutionMathType", status, &problem.text())
+    }
+}
+
+/// The arithmetic that a problem asks for.
+pub(super) fn math(problem: &Problem) -> cudnnMathType_t {
+    match problem.dtype {
+        dtype if dtype.is_half() => cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
+        DType::F32 if problem.tf32 => cudnnMathType_t::CUDNN_DEFAULT_MATH,
+        _ => cudnnMathType_t::CUDNN_FMA_MATH,
+    }
+}
+
+/// Whether a problem may be done in this arithmetic: the default one rounds factors of f32 to TF32, and one converts them to
+/// halves.
+pub(super) fn allows(problem: &Problem, math: cudnnMathType_t) -> bool {
+    match problem.dtype {
+        DType::F32 if !problem.tf32 => math == cudnnMathType_t::CUDNN_FMA_MATH,
+        dtype => dtype.is_half() || math != cudnnMathType_t::CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION,
     }
 }
 

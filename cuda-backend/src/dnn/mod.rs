@@ -1,7 +1,8 @@
 //! Convolutions by cuDNN: its legacy interface, channels-last.
 //!
 //! A problem (sizes, type, direction) is prepared once: descriptors made, algorithm measured or read from the disk cache.
-//! Only deterministic algorithms are taken, so that the same seed gives the same weights.
+//! Only deterministic algorithms are taken, so that the same seed gives the same weights. One that cuDNN refuses when it is
+//! called gives way to the next; a problem of which all are refused is done by our own kernels.
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -25,14 +26,26 @@ use cudarc::cudnn::sys;
 use crate::cache;
 use crate::catalog::Library;
 use crate::environment::Environment;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ffi::{abi::call, table::CudnnTable};
 use crate::runtime::Context;
 pub(crate) use problem::{Direction, Problem};
 pub(crate) use run::{Epilogue, Operands};
 
-/// Status of a problem that cuDNN has no code for (`CUDNN_STATUS_NOT_SUPPORTED`).
-pub(crate) const NOT_SUPPORTED: i32 = 3000;
+/// Whether a status says that cuDNN has no code for a problem: `CUDNN_STATUS_NOT_SUPPORTED` (3000), or one of its kinds (3001 for
+/// a pattern, 3002 for a shape …), of which each release knows more.
+fn refuses(status: c_int) -> bool {
+    status / 1000 == 3
+}
+
+/// An error unless `status` is 0: [`Error::Unsupported`] where cuDNN does not take the problem, which callers have a way around.
+fn check(context: &Context, call: &'static str, status: c_int, what: &str) -> Result<()> {
+    let checked = context.libs.check(Library::Cudnn, call, status, what);
+    checked.map_err(|e| match refuses(status) {
+        true => Error::Unsupported { op: "convolution", what: e.to_string() },
+        false => e,
+    })
+}
 
 /// cuDNN on one device.
 #[derive(Debug)]
@@ -45,7 +58,7 @@ pub(crate) struct Dnn {
 #[derive(Debug)]
 struct State {
     handle: sys::cudnnHandle_t,
-    prepared: HashMap<Problem, Arc<run::Prepared>>,
+    prepared: HashMap<Problem, run::Prepared>,
     /// Problems that cuDNN does not take.
     refused: HashSet<Problem>,
 }
@@ -81,7 +94,7 @@ impl Dnn {
     }
 
     fn check(&self, call: &'static str, status: c_int, what: &str) -> Result<()> {
-        self.context.libs.check(Library::Cudnn, call, status, what)
+        check(&self.context, call, status, what)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -97,5 +110,14 @@ impl Drop for Dnn {
             // SAFETY: made in `new`; descriptors do not hang on it.
             unsafe { call!(table, sys::cudnnDestroy(handle)) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_kind_of_not_supported_is_a_refusal() {
+        assert!([3000, 3001, 3007, 3012, 3014].into_iter().all(super::refuses));
+        assert!(![0, 1001, 2000, 2003, 4000, 5000].into_iter().any(super::refuses));
     }
 }

@@ -1,5 +1,6 @@
 //! The three directions of a convolution, and forward with bias, summand and ReLU in one call.
 
+use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use cudarc::cudnn::sys;
 use tensor::DType;
 
 use super::choose::{Algorithm, Choice};
-use super::descriptor::Descriptors;
+use super::descriptor::{self, Descriptors};
 use super::{Dnn, Problem};
 use crate::error::{Error, Result};
 use crate::ffi::abi::call;
@@ -32,11 +33,16 @@ pub(crate) struct Epilogue {
     pub relu: bool,
 }
 
-/// A problem with its descriptors and algorithm.
+/// A problem with its descriptors and algorithms.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    descriptors: Descriptors,
-    choice: Choice,
+    descriptors: Arc<Descriptors>,
+    /// The one that is used, then those for the case that cuDNN refuses it when it is called.
+    choices: VecDeque<Choice>,
+    /// Those that it has refused.
+    refused: Vec<Choice>,
+    /// Whether they are all that there are, and not the one that an earlier run used.
+    measured: bool,
 }
 
 /// A factor in the type that cuDNN wants it: f64 for f64, else f32.
@@ -56,22 +62,63 @@ impl Dnn {
     /// Computes the one of the three that `problem.direction` says from the other two.
     ///
     /// # Errors
-    /// Where cuDNN has no deterministic algorithm for it, or fails.
+    /// [`Error::Unsupported`] where cuDNN has no deterministic algorithm for it or refuses all of them; where it fails.
     pub fn run(&self, exec: &Exec, problem: &Problem, operands: Operands) -> Result<()> {
         let mut state = self.lock();
         let handle = state.handle;
         self.use_stream(handle, exec)?;
-        let prepared = match state.prepared.get(problem) {
-            Some(prepared) => prepared.clone(),
-            None => {
-                let descriptors = Descriptors::new(&self.context, problem)?;
-                let choice = self.choose(handle, problem, &descriptors, operands, &exec.pool)?;
-                let prepared = Arc::new(Prepared { descriptors, choice });
-                state.prepared.insert(problem.clone(), prepared.clone());
-                prepared
-            }
+        if !state.prepared.contains_key(problem) {
+            let descriptors = Arc::new(Descriptors::new(&self.context, problem)?);
+            let choices = self.known(handle, problem, &descriptors).into_iter().collect();
+            let prepared = Prepared { descriptors, choices, refused: Vec::new(), measured: false };
+            state.prepared.insert(problem.clone(), prepared);
+        }
+        let Some(prepared) = state.prepared.get_mut(problem) else {
+            return Err(Error::Unusable(format!("{} was not prepared", problem.text())));
         };
-        let Prepared { descriptors: d, choice } = &*prepared;
+        loop {
+            let d = prepared.descriptors.clone();
+            let Some(&choice) = prepared.choices.front() else {
+                if prepared.measured {
+                    let what = format!("cuDNN refuses every algorithm for {}", problem.text());
+                    return Err(Error::Unsupported { op: "convolution", what });
+                }
+                if exec.recording().is_some() {
+                    // Trials wait for the stream, which ends a recording.
+                    let what = "its algorithms can not be measured while work is recorded: do it once before";
+                    return Err(Error::Unusable(format!("{}: {what}", problem.text())));
+                }
+                let mut all = self.measure(handle, problem, &d, operands, &exec.pool)?;
+                all.retain(|choice| !prepared.refused.iter().any(|refused| refused.is(choice)));
+                (prepared.choices, prepared.measured) = (all.into(), true);
+                if let Some(first) = prepared.choices.front() {
+                    self.remember(problem, first);
+                }
+                continue;
+            };
+            match self.convolve(exec, handle, problem, &d, choice, operands) {
+                Err(Error::Unsupported { .. }) => {
+                    prepared.refused.extend(prepared.choices.pop_front());
+                    if let Some(next) = prepared.choices.front() {
+                        self.remember(problem, next);
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// One call by one algorithm.
+    fn convolve(
+        &self,
+        exec: &Exec,
+        handle: sys::cudnnHandle_t,
+        problem: &Problem,
+        d: &Descriptors,
+        choice: Choice,
+        operands: Operands,
+    ) -> Result<()> {
+        d.set_math(problem, choice.math)?;
         let scratch = exec.pool.take(choice.workspace, "workspace of convolutions")?;
         let (at, len) = (scratch.address() as *mut c_void, choice.workspace);
         let (one, zero) = (Factor::new(problem.dtype, 1.0), Factor::new(problem.dtype, 0.0));
@@ -115,7 +162,7 @@ impl Dnn {
     /// `y = relu(conv(x, w) + residual + bias)`, by the one algorithm that cuDNN promises for every activation.
     ///
     /// # Errors
-    /// Where cuDNN does not take the problem so ([`Error::Call`]), or fails.
+    /// [`Error::Unsupported`] where cuDNN does not take the problem so; where it fails.
     pub fn run_fused(
         &self,
         exec: &Exec,
@@ -127,19 +174,20 @@ impl Dnn {
         let handle = state.handle;
         self.use_stream(handle, exec)?;
         let key = Problem { fused: true, ..problem.clone() };
-        let prepared = match state.prepared.get(&key) {
-            Some(prepared) => prepared.clone(),
-            None => {
-                let descriptors = Descriptors::new(&self.context, problem)?;
+        let (d, choice) = match state.prepared.get(&key).map(|p| (&p.descriptors, p.choices.front())) {
+            Some((descriptors, Some(choice))) => (descriptors.clone(), *choice),
+            _ => {
+                let d = Arc::new(Descriptors::new(&self.context, problem)?);
                 let algo = sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
-                let algorithm = Algorithm::Forward(algo);
-                let workspace = self.workspace(handle, problem, &descriptors, algorithm)?;
-                let prepared = Arc::new(Prepared { descriptors, choice: Choice { algorithm, workspace } });
-                state.prepared.insert(key, prepared.clone());
-                prepared
+                let choice =
+                    self.choice(handle, problem, &d, Algorithm::Forward(algo), descriptor::math(problem))?;
+                let (descriptors, choices) = (d.clone(), VecDeque::from([choice]));
+                state
+                    .prepared
+                    .insert(key, Prepared { descriptors, choices, refused: Vec::new(), measured: true });
+                (d, choice)
             }
         };
-        let Prepared { descriptors: d, choice } = &*prepared;
         let Algorithm::Forward(algo) = choice.algorithm else {
             return Err(Error::Unsupported {
                 op: "convolution",

@@ -160,7 +160,7 @@ fn one_call(
     match dnn.run_fused(run.exec, &problem, operands, Epilogue { bias: address(&bias)?, residual, relu }) {
         Ok(()) => Ok(Some(y)),
         // cuDNN does not take every problem in this form; it is asked once.
-        Err(Error::Call(code)) if code.code == crate::dnn::NOT_SUPPORTED => {
+        Err(Error::Unsupported { .. }) => {
             dnn.refuse(&fused);
             Ok(None)
         }

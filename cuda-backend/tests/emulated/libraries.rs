@@ -1,12 +1,13 @@
 //! What the libraries do not take as it is, and the ways around: operands that start anywhere in their memory, problems that
 //! they refuse when they are asked or when they are called. The emulated ones refuse some on purpose; real ones need not.
 
+use cuda_backend::CudaBackend;
 use tensor::graph::{Graph, interpret, passes};
-use tensor::ops::{Binary, Conv2d, Unary};
-use tensor::{Backend, DType, Meta, Ops, Tensor, cpu};
+use tensor::ops::{Binary, Conv2d, Conv2dWeight, ConvTranspose2d, Unary};
+use tensor::{Backend, DType, Device, Meta, Ops, Tensor, cpu};
 
 use crate::ops::FLOATS;
-use crate::support::{assert_close, device, gpu, normal};
+use crate::support::{assert_close, check, device, environment, gpu, normal};
 
 fn back(t: &Tensor) -> Tensor {
     t.to_device(&cpu::device()).unwrap()
@@ -77,5 +78,47 @@ fn plans_go_on_where_a_library_refuses_what_follows_a_convolution() {
             let got = plan.run(&[&x]).unwrap();
             assert_close(&back(&got[0]), &want[0], &format!("{filters} filters of {kernel}x{kernel}, {run}"));
         }
+    }
+}
+
+#[test]
+fn our_own_kernels_do_what_is_not_even_measured() {
+    let conv = Conv2d { padding: [2, 2], ..Conv2d::default() };
+    let (x, w) = (normal(&[1, 2, 6, 7], DType::F32, 1), normal(&[3, 2, 5, 5], DType::F32, 2));
+    let y = normal(&[1, 3, 6, 7], DType::F32, 3);
+    check(conv.clone(), &[&x, &w]);
+    check(ConvTranspose2d { conv: conv.clone(), output_padding: [0, 0] }, &[&y, &w]);
+    check(Conv2dWeight { conv, kernel: [5, 5] }, &[&x, &y]);
+}
+
+/// The numbers in the file are those of the emulated library.
+#[test]
+fn a_remembered_algorithm_that_does_not_serve_any_more_gives_way() {
+    if std::env::var_os("DSNET_TEST_GPU").is_some() {
+        return;
+    }
+    let cache = tempfile::tempdir().unwrap();
+    let env = environment().with("DSNET_CACHE", cache.path().as_os_str());
+    let conv = Conv2d { stride: [2, 2], ..Conv2d::default() };
+    let (x, w) = (normal(&[1, 2, 9, 9], DType::F32, 1), normal(&[3, 2, 3, 3], DType::F32, 2));
+    let run = || {
+        let device: Device = CudaBackend::open(&env, 0).unwrap();
+        let [x_there, w_there] = [&x, &w].map(|t| t.to_device(&device).unwrap());
+        let y = x_there.conv2d(&w_there, None, &conv).unwrap();
+        assert_close(&back(&y), &x.conv2d(&w, None, &conv).unwrap(), "stride 2");
+    };
+    run();
+    let mut files = std::fs::read_dir(cache.path().join("convolutions")).unwrap();
+    let file = files.next().unwrap().unwrap().path();
+    assert!(files.next().is_none());
+    let written = std::fs::read_to_string(&file).unwrap();
+    // The first answer was refused when it was called; without TF32, f32 is multiplied as it is.
+    let key = written.strip_prefix("1 3 ").unwrap_or_else(|| panic!("{written}"));
+    assert!(key.starts_with("2: Forward x 1x2x9x9"), "{key}");
+    // Refused at the call; in arithmetic that rounds; in one that nobody knows; an algorithm that nobody knows; the form before.
+    for start in ["5 3 ", "4 0 ", "1 9 ", "99 3 ", "5 "] {
+        std::fs::write(&file, format!("{start}{key}")).unwrap();
+        run();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), written, "after {start:?}");
     }
 }
