@@ -237,7 +237,7 @@ EXPORT int cublasLtMatmul(int *, Desc *d, const void *alpha, const void *a, Layo
                     if (d.epilogue & 4) {
                         v += emulator::read(ly.type, d.bias, int64_t(i));
                     }
-                    emulator::write(ly.type, y, at, (d.epilogue & 2) && v < 0 ? 0 : v);
+                    emulator::write(ly.type, y, at, (d.epilogue & 2) && !(v > 0) ? 0 : v); // NaN becomes 0, as NVIDIA's does
                 }
             }
         }

@@ -100,7 +100,8 @@ impl Descriptors {
             // SAFETY: writes one handle, destroyed on drop.
             let status = unsafe { call!(table, sys::cudnnCreateActivationDescriptor(slot)) };
             check("cudnnCreateActivationDescriptor", status)?;
-            let nan = sys::cudnnNanPropagation_t::CUDNN_PROPAGATE_NAN;
+            // The only one that a convolution may have behind it: NaN becomes 0 (see `plan::conv`).
+            let nan = sys::cudnnNanPropagation_t::CUDNN_NOT_PROPAGATE_NAN;
             // SAFETY: the descriptor is alive.
             let status = unsafe { call!(table, sys::cudnnSetActivationDescriptor(*slot, mode, nan, 0.0)) };
             check("cudnnSetActivationDescriptor", status)?;

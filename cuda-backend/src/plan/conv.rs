@@ -1,4 +1,7 @@
 //! A convolution with what follows it: in one call of cuBLASLt or cuDNN where they have that form, else by one kernel after it.
+//!
+//! Both libraries' ReLU makes 0 of NaN, where ours keeps it. A pass over the result after each convolution would cost more than
+//! that is worth; but a model whose weights are not finite is broken, and must not look healthy: its ReLUs are ours.
 
 use tensor::graph::{ConvKind, ConvStep, Residual, Tail, ValueId, look_up};
 use tensor::ops::{Conv2d, Window};
@@ -9,10 +12,11 @@ use crate::dnn::{Direction, Epilogue, Operands, Problem};
 use crate::error::{Error, Result};
 use crate::ops::{Run, address, conv, matmul, reduce, suffix};
 
-/// Runs the step; `get` tells the values of its operands.
+/// Runs the step; `get` tells the values of its operands, `finite` whether all constants are numbers.
 pub(super) fn run(
     run: &Run,
     step: &ConvStep,
+    finite: bool,
     get: impl Fn(ValueId) -> tensor::Result<Tensor>,
 ) -> Result<Tensor> {
     let x = match &step.sources[..] {
@@ -28,7 +32,7 @@ pub(super) fn run(
     let x = step.table.map_or(Ok(x.clone()), |table| look_up(&x, &get(table)?))?;
     let weight = get(step.weight)?;
     let bias = step.bias.map(&get).transpose()?;
-    let after = After { bias, relu: step.relu, residual: None, relu_last: false };
+    let after = After { bias, relu: step.relu, residual: None, relu_last: false, finite };
     if step.labels && step.tail.is_none() && step.residual.is_none() && is_head(step, &weight) {
         return head(run, &x, &weight, &after);
     }
@@ -53,7 +57,8 @@ pub(super) fn run(
             let (tail, bias) = (get(*tail)?, bias.map(&get).transpose()?);
             let kind = ConvKind::Plain(Conv2d::default());
             let dims = dims_of(&kind, &first, &tail)?;
-            let after = After { bias, relu: *relu, residual: residual(&dims)?, relu_last: step.relu_last };
+            let (relu_last, residual) = (step.relu_last, residual(&dims)?);
+            let after = After { bias, relu: *relu, residual, relu_last, finite };
             fused(run, &kind, &first, &tail, after)?
         }
     };
@@ -69,6 +74,8 @@ struct After {
     relu: bool,
     residual: Option<Tensor>,
     relu_last: bool,
+    /// Whether a library's ReLU may follow.
+    finite: bool,
 }
 
 fn dims_of(kind: &ConvKind, x: &Tensor, weight: &Tensor) -> Result<Vec<usize>> {
@@ -132,7 +139,7 @@ fn one_call(
         (Some(_), true, _) => return Ok(None),
     };
     let Some(bias) = &after.bias else { return Ok(None) };
-    if x.is_empty() || dims.contains(&0) {
+    if x.is_empty() || dims.contains(&0) || relu && !after.finite {
         return Ok(None);
     }
     if is_pointwise(op, weight) {

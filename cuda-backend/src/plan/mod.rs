@@ -31,6 +31,8 @@ pub(crate) struct CudaPlan {
     vectors: HashMap<ValueId, Tensor>,
     /// Type of floats within the plan; inputs and outputs are f32.
     dtype: DType,
+    /// Whether no constant is NaN or infinite in that type.
+    finite: bool,
     state: Mutex<State>,
 }
 
@@ -56,7 +58,7 @@ impl CudaPlan {
     /// `graph` on `device`, its floats in `dtype`.
     pub fn new(graph: &Graph, device: &Arc<CudaBackend>, dtype: DType) -> Result<Self> {
         let inner = device.apart()?;
-        let (mut constants, mut vectors) = (HashMap::new(), HashMap::new());
+        let (mut constants, mut vectors, mut finite) = (HashMap::new(), HashMap::new(), true);
         let norms = graph.nodes.iter().filter(|node| normalises(&node.step));
         let read: HashSet<ValueId> = norms.flat_map(|node| node.step.operands()).collect();
         let operands = graph.nodes.iter().flat_map(|node| node.step.operands());
@@ -70,11 +72,12 @@ impl CudaPlan {
                     vectors.insert(id, value.to_device(&place)?);
                 }
                 let value = if value.dtype() == DType::F32 { value.cast(dtype)? } else { value };
+                finite = finite && value.to_f64_vec()?.iter().all(|v| v.is_finite());
                 constants.insert(id, value.to_device(&place)?);
             }
         }
         let (graph, outer) = (graph.clone(), device.clone());
-        Ok(Self { graph, outer, inner, constants, vectors, dtype, state: Mutex::default() })
+        Ok(Self { graph, outer, inner, constants, vectors, dtype, finite, state: Mutex::default() })
     }
 
     /// Every step in order on the plan's inputs; `tick` is called before the first step and after each.
@@ -99,7 +102,7 @@ impl CudaPlan {
                 found.ok_or_else(|| tensor::Error::value("plan", format!("{id} is used before it is made")))
             };
             let outs: Outputs<Tensor> = match &node.step {
-                Step::Conv(step) => Outputs::from_iter([conv::run(&self.run(), step, get)?]),
+                Step::Conv(step) => Outputs::from_iter([conv::run(&self.run(), step, self.finite, get)?]),
                 step @ (Step::Op { .. }
                 | Step::Pool(_)
                 | Step::Collect(_)

@@ -82,6 +82,31 @@ fn plans_go_on_where_a_library_refuses_what_follows_a_convolution() {
 }
 
 #[test]
+fn weights_that_are_not_finite_are_seen_in_what_a_plan_computes() {
+    let x = normal(&[1, 4, 5, 6], DType::F32, 3);
+    for (kernel, wrong) in [(1, f32::NAN), (3, f32::NAN), (1, f32::INFINITY), (3, f32::NEG_INFINITY)] {
+        let mut g = Graph::new();
+        let input = g.input(x.meta());
+        let mut values = normal(&[4, 4, kernel, kernel], DType::F32, 1).to_vec::<f32>().unwrap();
+        values[kernel] = wrong;
+        let w = g.constant(Tensor::from_vec(values, &[4, 4, kernel, kernel]).unwrap());
+        let b = g.constant(normal(&[4], DType::F32, 2));
+        // Without padding: whether it is multiplied with is everybody's own choice.
+        let y = g.push(Conv2d::default().into(), &[input, w, b], "conv").unwrap()[0];
+        let y = g.push(Unary::Relu.into(), &[y], "relu").unwrap()[0];
+        g.outputs.push(y);
+        let numbers = |t: &Tensor| t.to_vec::<f32>().unwrap();
+        let want = numbers(&interpret(&g, &[&x]).unwrap()[0]);
+        assert!(want.iter().any(|v| !v.is_finite()));
+        passes::optimize(&mut g).unwrap();
+        let got = numbers(&gpu().plan(&g).unwrap().run(&[&x]).unwrap()[0]);
+        // An algorithm that works in tiles may spread what is not finite, but none hides it.
+        let hidden = got.iter().zip(&want).filter(|(got, want)| got.is_finite() && !want.is_finite()).count();
+        assert_eq!(hidden, 0, "{wrong} in {kernel}x{kernel}");
+    }
+}
+
+#[test]
 fn our_own_kernels_do_what_is_not_even_measured() {
     let conv = Conv2d { padding: [2, 2], ..Conv2d::default() };
     let (x, w) = (normal(&[1, 2, 6, 7], DType::F32, 1), normal(&[3, 2, 5, 5], DType::F32, 2));
