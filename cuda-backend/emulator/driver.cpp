@@ -200,12 +200,12 @@ EXPORT int cuGetErrorString(int code, const char **text) {
 
 static Device *here() { return device() < 0 ? nullptr : devices()[size_t(device())].get(); }
 
-/// Whether the calling thread may not take memory because it records a graph, which is void then.
-static bool refused(Device *d) {
+/// Whether the calling thread may not do something because it records a graph, which is void then.
+static bool refused(Device *d, const char *what) {
     std::lock_guard<std::mutex> lock(d->lock);
     for (auto &s : d->streams) {
         if (s->recording && s->recorder == std::this_thread::get_id() && capture_mode() != 2) {
-            explain("memory is taken while a graph is recorded");
+            explain("%s while a graph is recorded", what);
             s->void_recording = true;
             return true;
         }
@@ -222,7 +222,7 @@ EXPORT int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
     if (bytes == 0) {
         return INVALID_VALUE;
     }
-    if (refused(d)) {
+    if (refused(d, "memory is taken")) {
         return CAPTURE_UNSUPPORTED;
     }
     std::lock_guard<std::mutex> lock(d->lock);
@@ -249,6 +249,9 @@ EXPORT int cuMemFree_v2(uint64_t address) {
             ours = d->memory.count(address) != 0;
         }
         if (ours) {
+            if (refused(d.get(), "memory is freed")) {
+                return CAPTURE_UNSUPPORTED;
+            }
             finish(*d); // as the driver does
             std::lock_guard<std::mutex> lock(d->lock);
             d->used -= d->memory[address];
@@ -285,7 +288,7 @@ EXPORT int cuMemHostAlloc(void **p, size_t bytes, unsigned) {
     if (bytes == 0) {
         return INVALID_VALUE;
     }
-    if (here() != nullptr && refused(here())) {
+    if (here() != nullptr && refused(here(), "memory is locked")) {
         return CAPTURE_UNSUPPORTED;
     }
     *p = malloc(bytes);
@@ -297,6 +300,9 @@ EXPORT int cuMemHostAlloc(void **p, size_t bytes, unsigned) {
 }
 
 EXPORT int cuMemFreeHost(void *p) {
+    if (here() != nullptr && refused(here(), "locked memory is freed")) {
+        return CAPTURE_UNSUPPORTED;
+    }
     std::lock_guard<std::mutex> lock(pinned_lock);
     pinned.erase(reinterpret_cast<uint64_t>(p));
     free(p);
@@ -394,6 +400,10 @@ EXPORT int cuModuleLoadData(Module **module, const void *image) {
     if (strncmp(static_cast<const char *>(image), "emulated", 8) != 0) {
         return INVALID_IMAGE;
     }
+    // As drivers before CUDA 12.3.
+    if (here() == nullptr || refused(here(), "code is loaded")) {
+        return here() == nullptr ? INVALID_CONTEXT : CAPTURE_UNSUPPORTED;
+    }
     *module = new Module;
     return SUCCESS;
 }
@@ -407,6 +417,9 @@ EXPORT int cuModuleGetFunction(std::string **function, Module *module, const cha
     ENTER(int(NOT_FOUND));
     if (!shim_has(name)) {
         return NOT_FOUND;
+    }
+    if (here() == nullptr || refused(here(), "a kernel is looked up")) {
+        return here() == nullptr ? INVALID_CONTEXT : CAPTURE_UNSUPPORTED;
     }
     auto &slot = module->functions[name];
     if (!slot) {

@@ -9,7 +9,7 @@ use crate::environment::Environment;
 use crate::error::Result;
 use crate::faults::Faults;
 use crate::kept::Kept;
-use crate::memory::Pool;
+use crate::memory::{KeptSlabs, Pool};
 use crate::runtime::{CapturedGraph, Context, Kernels, Priority, Stream};
 
 /// One device, ready for work.
@@ -34,6 +34,25 @@ impl Gpu {
     /// cuBLASLt, opened when first asked for.
     pub fn blas(&self) -> Result<&Blas> {
         self.blas.get_or_init(|| Blas::new(&self.context)).as_ref().map_err(Clone::clone)
+    }
+}
+
+/// Recorded work. Its pool gives none of the memory that it names back to the driver as long as it lives, not even what no
+/// tensor holds any more.
+#[derive(Debug)]
+pub(crate) struct Captured {
+    /// Before the memory: fields are dropped in this order.
+    graph: CapturedGraph,
+    _slabs: KeptSlabs,
+}
+
+impl Captured {
+    /// Does the recorded work on `stream`.
+    ///
+    /// # Errors
+    /// Where the driver refuses.
+    pub fn launch(&self, stream: &Stream) -> Result<()> {
+        self.graph.launch(stream)
     }
 }
 
@@ -63,26 +82,19 @@ impl Exec {
     /// The same device with a stream and memory of its own: what a recorded graph uses must not be handed to anybody else,
     /// and what others put on their streams meanwhile must not be recorded.
     pub fn apart(&self) -> Result<Self> {
-        self.beside(Pool::new)
-    }
-
-    /// The same, for work that is recorded at once: its memory may come from the driver meanwhile.
-    pub fn apart_for_recording(&self) -> Result<Self> {
-        self.beside(Pool::for_recording)
-    }
-
-    fn beside(&self, pool: impl FnOnce(&Arc<Stream>) -> Arc<Pool>) -> Result<Self> {
         let kept = Some(Arc::new(Kept::new(&self.gpu, &self.pool)?));
         let stream = Stream::new(&self.gpu.context, Priority::Normal)?;
-        Ok(Self { gpu: self.gpu.clone(), pool: pool(&stream), stream, kept })
+        Ok(Self { gpu: self.gpu.clone(), pool: Pool::new(&stream), stream, kept })
     }
 
     /// Records what `work` puts on this stream, which was made apart.
-    pub fn capture(&self, work: impl FnOnce() -> Result<()>) -> Result<CapturedGraph> {
-        match &self.kept {
+    pub fn capture(&self, work: impl FnOnce() -> Result<()>) -> Result<Captured> {
+        let slabs = self.pool.keep_slabs();
+        let graph = match &self.kept {
             Some(kept) => self.stream.capture(|| kept.during(work)),
             None => self.stream.capture(work),
-        }
+        };
+        Ok(Captured { graph: graph?, _slabs: slabs })
     }
 
     /// What is kept for the recording that is under way, if one is.

@@ -18,10 +18,10 @@ use tensor::{DType, Device, Layout, Tensor};
 use crate::backend::CudaBackend;
 use crate::buffer::CudaBuffer;
 use crate::error::{Error, Result};
-use crate::gpu::Exec;
+use crate::gpu::{Captured, Exec};
 use crate::memory::Memory;
 use crate::ops::{Run, address};
-use crate::runtime::{CapturedGraph, Launch, Pinned, Scalar};
+use crate::runtime::{Launch, Pinned, Scalar};
 
 /// What recorded work leaves behind.
 #[derive(Debug, Default)]
@@ -42,8 +42,7 @@ pub(crate) struct Recorder {
 /// Recorded work.
 #[derive(Debug)]
 pub struct Recording {
-    /// Before the memory that it names: fields are dropped in this order.
-    graph: CapturedGraph,
+    graph: Captured,
     /// Places and new values, for the kernel that copies them.
     table: Arc<Memory>,
     pairs: u32,
@@ -115,7 +114,7 @@ impl CudaBackend {
 
     fn record_here(&self, work: impl FnOnce() -> tensor::Result<Recorded>) -> Result<Recording> {
         let device = self.shared()?;
-        let inner = self.exec().apart_for_recording()?;
+        let inner = self.exec().apart()?;
         let _turn = self.begin_recording(&inner)?;
         let (mut recorded, mut host, mut outputs) = (Recorded::default(), None, Vec::new());
         let graph = inner.capture(|| {
@@ -134,9 +133,7 @@ impl CudaBackend {
                 outputs.push((t.layout().clone(), t.dtype(), at));
                 at += t.len() * t.dtype().size();
             }
-            let free_to = inner.gpu.context.unrestricted()?;
             let pinned = Pinned::new(&inner.gpu.context, at)?;
-            drop(free_to);
             for (t, (.., at)) in recorded.outputs.iter().zip(&outputs) {
                 let memory = CudaBuffer::of(t)?.memory();
                 let start = t.layout().offset() * t.dtype().size();

@@ -16,4 +16,5 @@ mod full;
 mod pool;
 
 pub use full::Full;
+pub(crate) use pool::KeptSlabs;
 pub use pool::{Memory, Pool, PoolStats};

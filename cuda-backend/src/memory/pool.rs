@@ -1,5 +1,6 @@
 //! Slabs from the driver, and pieces of them as owned values.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::sys;
@@ -20,8 +21,8 @@ const SLAB: usize = 32 << 20;
 #[derive(Debug)]
 pub struct Pool {
     stream: Arc<Stream>,
-    /// Whether memory is asked for while the stream's work is recorded.
-    recording: bool,
+    /// How many graphs are recorded or being recorded whose work uses its memory.
+    graphs: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -48,12 +49,14 @@ pub struct PoolStats {
 impl Pool {
     /// An empty pool for `stream`.
     pub fn new(stream: &Arc<Stream>) -> Arc<Self> {
-        Arc::new(Self { stream: stream.clone(), recording: false, state: Mutex::default() })
+        Arc::new(Self { stream: stream.clone(), graphs: AtomicUsize::new(0), state: Mutex::default() })
     }
 
-    /// An empty pool for a stream whose work is recorded: it may take memory from the driver meanwhile, and gives none back.
-    pub fn for_recording(stream: &Arc<Stream>) -> Arc<Self> {
-        Arc::new(Self { stream: stream.clone(), recording: true, state: Mutex::default() })
+    /// Gives no slab back to the driver until the result is dropped: a recorded graph names addresses in them, those of pieces
+    /// that were given back while it was recorded among them.
+    pub(crate) fn keep_slabs(self: &Arc<Self>) -> KeptSlabs {
+        self.graphs.fetch_add(1, Ordering::AcqRel);
+        KeptSlabs(self.clone())
     }
 
     /// `bytes` of memory with any content for the operation `op`: with the module that runs ([`tensor::scope`]), it names the
@@ -114,7 +117,8 @@ impl Pool {
     fn allocate(&self, size: usize) -> Result<u64> {
         let context = self.stream.context();
         context.enter()?;
-        let _free_to = self.recording.then(|| context.unrestricted()).transpose()?;
+        // This thread may be recording work of another stream than this pool's.
+        let _free_to = context.unrestricted()?;
         let mut address = 0;
         // SAFETY: writes one address, freed in `free`.
         let status = unsafe { call!(context.libs.driver(), sys::cuMemAlloc_v2(&mut address, size)) };
@@ -122,7 +126,7 @@ impl Pool {
         Ok(address)
     }
 
-    /// Gives slabs of which nothing is held back to the driver.
+    /// Gives slabs of which nothing is held back to the driver, unless recorded work uses the pool's memory.
     ///
     /// # Errors
     /// Where the device fails.
@@ -131,8 +135,8 @@ impl Pool {
     }
 
     fn release_cached(&self, state: &mut State) -> Result<()> {
-        // Nobody can wait for a stream that is recorded, and what was given back is part of the recording.
-        if self.recording {
+        // What was given back is part of a recording; and while this thread records, waiting and freeing would spoil that.
+        if self.graphs.load(Ordering::Acquire) > 0 || Stream::recording_here() {
             return Ok(());
         }
         let slabs = state.blocks.take_free_slabs();
@@ -151,6 +155,7 @@ impl Pool {
     fn free(&self, address: u64) {
         let context = self.stream.context();
         let _ = context.enter();
+        let _free_to = context.unrestricted();
         // SAFETY: allocated in `allocate`, off the books, and no work of the stream uses it any more.
         unsafe { call!(context.libs.driver(), sys::cuMemFree_v2(address)) };
     }
@@ -192,6 +197,16 @@ impl Drop for Pool {
         // A stream that failed has no work left to wait for.
         let _ = self.stream.synchronize();
         slabs.into_iter().for_each(|(address, _)| self.free(address));
+    }
+}
+
+/// See [`Pool::keep_slabs`].
+#[derive(Debug)]
+pub(crate) struct KeptSlabs(Arc<Pool>);
+
+impl Drop for KeptSlabs {
+    fn drop(&mut self) {
+        self.0.graphs.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -16,8 +16,9 @@ use tensor::{DType, Format, Op, Ops, Outputs, Plan, PlanMemory, Tensor};
 
 use crate::backend::CudaBackend;
 use crate::error::{Error, Result};
+use crate::gpu::Captured;
 use crate::ops::{Run, address};
-use crate::runtime::{CapturedGraph, Event};
+use crate::runtime::Event;
 
 /// A graph made executable on a GPU.
 pub(crate) struct CudaPlan {
@@ -39,7 +40,7 @@ pub(crate) struct CudaPlan {
 #[derive(Default)]
 struct State {
     inputs: Vec<Tensor>,
-    recorded: Option<(CapturedGraph, Vec<Tensor>)>,
+    recorded: Option<(Captured, Vec<Tensor>)>,
     warm: bool,
 }
 
@@ -199,8 +200,10 @@ impl CudaPlan {
         let outputs = self.steps(&state.inputs, &mut || {
             marks.push(Event::record(stream)?);
             Ok(())
-        })?;
+        });
+        // Also where a step failed: the next run, a replay, is on another stream and uses the same memory.
         stream.synchronize()?;
+        let outputs = outputs?;
         for (i, pair) in marks.windows(2).enumerate() {
             tick(i, pair[1].since(&pair[0])?);
         }

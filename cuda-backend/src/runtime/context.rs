@@ -121,12 +121,16 @@ impl Context {
         self.libs.check(Library::Driver, call, status, what)
     }
 
-    /// Lets this thread take memory although it records a graph, until the result is dropped.
+    /// Lets this thread take memory and load code although it records a graph, until the result is dropped.
     pub(crate) fn unrestricted(&self) -> Result<Unrestricted<'_>> {
         let mut mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
         // SAFETY: reads and writes one enum.
         let status = unsafe { call!(self.libs.driver(), sys::cuThreadExchangeStreamCaptureMode(&mut mode)) };
-        self.check("cuThreadExchangeStreamCaptureMode", status, "taking memory while a graph is recorded")?;
+        self.check(
+            "cuThreadExchangeStreamCaptureMode",
+            status,
+            "taking memory or loading code while a graph is recorded",
+        )?;
         Ok(Unrestricted { context: self, before: mode })
     }
 

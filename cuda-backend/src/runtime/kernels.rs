@@ -90,6 +90,8 @@ impl Kernels {
             CString::new(name).map_err(|_| Error::Kernel(format!("{name:?} is no name of a kernel")))?;
         let mut raw = std::ptr::null_mut();
         self.context.enter()?;
+        // Drivers that load lazily do it here.
+        let _free_to = self.context.unrestricted()?;
         // SAFETY: writes one handle; module and name are alive.
         let status = unsafe {
             call!(self.context.libs.driver(), sys::cuModuleGetFunction(&mut raw, module, wanted.as_ptr()))
@@ -156,6 +158,8 @@ impl Kernels {
         let image = [image, &[0]].concat();
         let mut raw = std::ptr::null_mut();
         self.context.enter()?;
+        // A kernel may be used first by work that is recorded; older drivers load no code then unless they are told to.
+        let _free_to = self.context.unrestricted()?;
         // SAFETY: writes one handle, unloaded on drop; the image is read before the call returns.
         let status = unsafe {
             call!(self.context.libs.driver(), sys::cuModuleLoadData(&mut raw, image.as_ptr().cast()))

@@ -28,6 +28,7 @@ impl Pinned {
     /// Where the host has no more memory to lock.
     pub fn new(context: &Arc<Context>, len: usize) -> Result<Self> {
         context.enter()?;
+        let _free_to = context.unrestricted()?;
         let mut address = std::ptr::null_mut();
         // SAFETY: writes one address; a size of 0 is refused by the driver, so at least one byte is asked for.
         let status =
@@ -64,6 +65,7 @@ impl std::ops::DerefMut for Pinned {
 impl Drop for Pinned {
     fn drop(&mut self) {
         let _ = self.context.enter();
+        let _free_to = self.context.unrestricted();
         // SAFETY: allocated in `new`.
         unsafe { call!(self.context.libs.driver(), sys::cuMemFreeHost(self.address.cast())) };
     }

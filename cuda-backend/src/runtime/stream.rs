@@ -1,5 +1,6 @@
 //! A stream: work that the device does in order.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use cudarc::driver::sys::{self, CUstreamCaptureMode};
@@ -15,6 +16,11 @@ pub enum Priority {
     Normal,
     /// Communication, which others wait for.
     High,
+}
+
+thread_local! {
+    /// How many streams this thread records.
+    static RECORDING: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Work in order. Streams of one device run side by side unless events order them.
@@ -82,6 +88,11 @@ impl Stream {
         self.context.check("cuStreamWaitEvent", status, "ordering streams")
     }
 
+    /// Whether this thread records work, of whatever stream.
+    pub(crate) fn recording_here() -> bool {
+        RECORDING.get() > 0
+    }
+
     /// Records the work that `work` puts on this stream instead of doing it.
     ///
     /// # Errors
@@ -93,7 +104,9 @@ impl Stream {
         // SAFETY: the stream is alive and no capture is under way on it: captures end below in every case.
         let status = unsafe { call!(driver, sys::cuStreamBeginCapture_v2(self.raw, mode)) };
         self.context.check("cuStreamBeginCapture_v2", status, "beginning to record a graph")?;
+        RECORDING.set(RECORDING.get() + 1);
         let done = work();
+        RECORDING.set(RECORDING.get() - 1);
         let mut graph = std::ptr::null_mut();
         // SAFETY: writes one handle, which `CapturedGraph` owns; null where the recording is void.
         let status = unsafe { call!(driver, sys::cuStreamEndCapture(self.raw, &mut graph)) };

@@ -48,6 +48,28 @@ fn a_replay_computes_from_places_and_accept_moves_the_state() {
 }
 
 #[test]
+fn kernels_and_memory_that_only_a_recording_uses_are_had_while_it_is_made() {
+    // A device of its own, of which nothing is loaded and nothing taken.
+    let gpu = CudaBackend::open(&environment(), 0).unwrap();
+    let (x, table) = (normal(&[3, 4], DType::F32, 1), normal(&[1 << 20], DType::F32, 2));
+    let place = gpu.place(&x).unwrap();
+    let work = |x: &Tensor, table: &Tensor| {
+        let wide = x.cast(DType::F64)?.sum_all()?.reshape(&[1])?;
+        let both = Tensor::cat(&[&wide, &table.cast(DType::F64)?.sum_all()?.reshape(&[1])?], 0)?;
+        both.exp()?.tanh()
+    };
+    let mut recording = gpu
+        .record(|| {
+            // A constant takes the device's own memory, more than it has at hand.
+            let table = table.to_device(&Tensor::device(&place))?;
+            Ok(Recorded { outputs: vec![work(&place, &table)?], state: vec![] })
+        })
+        .unwrap();
+    let (got, want) = (recording.replay(0).unwrap().remove(0), work(&x, &table).unwrap());
+    assert!(values(&got).iter().zip(values(&want)).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?} {want:?}");
+}
+
+#[test]
 fn random_values_follow_the_shift() {
     let gpu = gpu();
     let device: Device = gpu.clone();

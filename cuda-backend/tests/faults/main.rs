@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cuda_backend::{CudaBackend, Environment, Error, Recorded};
 use support::{assert_close, environment, folder, normal};
-use tensor::graph::Graph;
-use tensor::ops::{Conv2d, Unary};
+use tensor::graph::{Graph, interpret};
+use tensor::ops::{Binary, Conv2d, Reduce, Reduction, Unary};
 use tensor::{Backend, DType, Device, Meta, Ops, Tensor, cpu};
 
 /// The emulator's switches.
@@ -140,6 +140,44 @@ fn full_memory_says_who_holds_it_and_ends_when_they_let_go() {
     Tensor::full_on(&device, 1.0, &[20 << 20], DType::F32).expect("80 MiB fit once the others are gone");
     assert!(gpu.memory().peak <= 96 << 20);
     emulator.cap(4 << 30);
+}
+
+/// What a recorded plan did in passing, it does at each replay: the memory of it stays, although no tensor holds it.
+#[test]
+fn memory_that_recorded_work_names_stays_when_memory_runs_out() {
+    let _turn = turn();
+    let emulator = Emulator::open();
+    let gpu = CudaBackend::open(&environment(), 0).unwrap();
+    // A large value in passing, then a larger result; slabs are no larger than what they are for.
+    let mut g = Graph::new();
+    let x = g.input(Meta::new(&[1, 1024][..], DType::F32));
+    let [tall, taller] = [600, 1500].map(|rows| g.constant(normal(&[rows, 1], DType::F32, rows as u64)));
+    let wide = g.push(Binary::Mul.into(), &[x, tall], "wide").unwrap()[0];
+    let sum = Reduce { kind: Reduction::Sum, axes: [0][..].into(), keep: true };
+    let sum = g.push(sum.into(), &[wide], "sum").unwrap()[0];
+    let out = g.push(Binary::Mul.into(), &[sum, taller], "out").unwrap()[0];
+    g.outputs.push(out);
+    let x = normal(&[1, 1024], DType::F32, 1);
+    let want = interpret(&g, &[&x]).unwrap().remove(0);
+    emulator.cap(30 << 20);
+    let plan = gpu.plan(&g).unwrap();
+    let run = |what: &str| {
+        let got = plan.run(&[&x]).unwrap().remove(0);
+        assert_close(&got.to_device(&cpu::device()).unwrap(), &want, what);
+    };
+    run("recorded");
+    // Its result does not fit beside that of the recording.
+    let (held, mut timed) = (gpu.memory(), Vec::new());
+    emulator.cap((held.reserved + plan.memory().planned + (4 << 20)) as i64);
+    for _ in 0..2 {
+        timed.push(plan.run_timed(&[&x], &mut |_, _| ()));
+    }
+    run("replayed after that");
+    emulator.cap(4 << 30);
+    assert!(timed.iter().any(|t| t.is_err()), "memory did not run out");
+    let error = timed.into_iter().find_map(Result::err).unwrap().to_string();
+    assert!(error.contains("out of memory"), "{error}");
+    run("replayed with room");
 }
 
 #[test]
