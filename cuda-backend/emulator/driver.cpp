@@ -1,11 +1,15 @@
 // The emulated libcuda: devices, memory, modules, launches.
 #include "driver.h"
 
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <set>
+
+#include <sys/uio.h>
+#include <unistd.h>
 
 /// The kernels, compiled for the CPU (`kernels/host`).
 extern "C" int shim_has(const char *name);
@@ -338,10 +342,17 @@ EXPORT int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, Str
         });
         return SUCCESS;
     }
-    // Pageable memory is copied aside before the call returns.
-    auto aside = std::make_shared<std::vector<char>>(static_cast<const char *>(from), static_cast<const char *>(from) + bytes);
-    enqueue(s, [to, aside] {
-        memcpy(reinterpret_cast<void *>(to), aside->data(), aside->size());
+    // Pageable memory is read when the stream comes to it, the latest that a driver may do so: it must still be as it was.
+    auto then = std::make_shared<std::vector<char>>(static_cast<const char *>(from), static_cast<const char *>(from) + bytes);
+    enqueue(s, [to, from, then] {
+        std::vector<char> now(then->size());
+        const iovec into{now.data(), now.size()}, source{const_cast<void *>(from), now.size()};
+        const bool there = process_vm_readv(getpid(), &into, 1, &source, 1, 0) == ssize_t(now.size());
+        if (there ? now != *then : errno == EFAULT) {
+            explain("the source of a copy has gone or changed before the device read it");
+            return int(LAUNCH_FAILED);
+        }
+        memcpy(reinterpret_cast<void *>(to), then->data(), then->size());
         return 0;
     });
     return SUCCESS;

@@ -2,13 +2,14 @@
 
 use cudarc::driver::sys;
 
-use super::{Pinned, Stream};
+use super::{Pinned, Stream, mailbox};
 use crate::error::Result;
 use crate::ffi::abi::call;
 use crate::memory::Memory;
 
 impl Stream {
-    /// Copies `bytes` to the start of `to`. Returns when `bytes` may be used again: the driver copies pageable memory aside.
+    /// Copies `bytes` to the start of `to`, when the stream comes to it. Returns when `bytes` may be used again: small ones are
+    /// copied aside, of large ones the copy is waited for.
     ///
     /// # Errors
     /// Where the device fails; `bytes` must fit.
@@ -17,16 +18,24 @@ impl Stream {
         if bytes.is_empty() {
             return Ok(());
         }
+        if bytes.len() <= mailbox::HALF {
+            let mut mailbox = self.mailbox();
+            let (memory, at) = mailbox.put(self, bytes)?;
+            return self.upload_pinned(memory, at, to, bytes.len());
+        }
         self.context().enter()?;
         let driver = self.context().libs.driver();
-        // SAFETY: both sides hold that many bytes; pageable memory is read before the call returns.
+        // SAFETY: both sides hold that many bytes, and `bytes` stays until the stream was waited for.
         let status = unsafe {
             call!(
                 driver,
                 sys::cuMemcpyHtoDAsync_v2(to.address(), bytes.as_ptr().cast(), bytes.len(), self.raw())
             )
         };
-        self.context().check("cuMemcpyHtoDAsync_v2", status, "copying to the device")
+        // Waited for even where the call failed, for it may have been begun.
+        let waited = self.synchronize();
+        self.context().check("cuMemcpyHtoDAsync_v2", status, "copying to the device")?;
+        waited
     }
 
     /// Copies `len` bytes of `from`, starting at byte `at`, to the start of `to`, when the stream comes to it: the caller leaves

@@ -9,6 +9,7 @@ pub mod event;
 pub mod graph;
 pub mod kernels;
 mod launch;
+mod mailbox;
 pub mod pinned;
 pub mod stream;
 

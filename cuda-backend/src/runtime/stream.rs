@@ -1,10 +1,11 @@
 //! A stream: work that the device does in order.
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::sys::{self, CUstreamCaptureMode};
 
+use super::mailbox::Mailbox;
 use super::{CapturedGraph, Context, Event};
 use crate::error::Result;
 use crate::ffi::abi::call;
@@ -28,6 +29,7 @@ thread_local! {
 pub struct Stream {
     context: Arc<Context>,
     raw: sys::CUstream,
+    mailbox: Mutex<Mailbox>,
 }
 
 // SAFETY: the driver takes a stream from every thread; it locks its own state.
@@ -52,7 +54,7 @@ impl Stream {
         let status =
             unsafe { call!(context.libs.driver(), sys::cuStreamCreateWithPriority(&mut raw, flags, level)) };
         context.check("cuStreamCreateWithPriority", status, "making a stream")?;
-        Ok(Arc::new(Self { context: context.clone(), raw }))
+        Ok(Arc::new(Self { context: context.clone(), raw, mailbox: Mutex::default() }))
     }
 
     /// The device.
@@ -63,6 +65,11 @@ impl Stream {
     /// The handle, for calls into other libraries.
     pub(crate) fn raw(&self) -> sys::CUstream {
         self.raw
+    }
+
+    /// Small values on their way.
+    pub(super) fn mailbox(&self) -> MutexGuard<'_, Mailbox> {
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until all its work is done.
@@ -120,6 +127,10 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        if self.mailbox().is_used() {
+            // The device may still copy from it. A stream that failed has nothing under way.
+            let _ = self.synchronize();
+        }
         let _ = self.context.enter();
         // SAFETY: made in `new`; work still under way is finished by the driver first.
         unsafe { call!(self.context.libs.driver(), sys::cuStreamDestroy_v2(self.raw)) };

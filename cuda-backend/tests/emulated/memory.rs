@@ -53,3 +53,21 @@ fn many_tensors_come_and_go() {
     let after = gpu.memory();
     assert_eq!((after.held, after.reserved), (before.held, before.reserved), "everything goes back");
 }
+
+/// More small values than the memory that they wait in holds at a time, and large ones, each overwritten by its caller at once.
+#[test]
+fn values_may_go_as_soon_as_they_are_handed_over() {
+    let gpu = CudaBackend::open(&environment(), 0).unwrap();
+    let value = |i: usize, k: usize| ((i * 31 + k * 7) % 256) as u8;
+    let mut there = Vec::new();
+    for i in 0..200 {
+        let len = [1, 20_000, 65_536, 7, 65_537, 3_000][i % 6];
+        let mut bytes: Vec<u8> = (0..len).map(|k| value(i, k)).collect();
+        there.push((i, gpu.upload(&bytes).unwrap()));
+        bytes.fill(0);
+    }
+    for (i, buffer) in there {
+        let bytes = gpu.download(&*buffer).unwrap();
+        assert!(bytes.iter().enumerate().all(|(k, b)| *b == value(i, k)), "value {i}");
+    }
+}
