@@ -134,6 +134,9 @@ impl Learner {
         };
         let scale = self.scale.as_ref().map(|scale| on_places(scale, gpu)).transpose()?;
         let state = State { entries, of_model, params };
+        // The steps before have done everything that is recorded but this.
+        let two = [1.0_f32, 2.0].map(|v| Tensor::scalar(v).to_device(&self.device));
+        told(two.into_iter().collect::<Result<Vec<_>, _>>()?)?;
         // The step is recorded on the places; what holds the values gets them back whatever comes of it.
         let before: Vec<Tensor> = state.entries.iter().map(Entry::value).collect();
         let mut has_sel = false;
@@ -209,9 +212,7 @@ impl Learner {
         let LossValue { total, pixel, sel } = value;
         *has_sel = sel.is_some();
         let parts = [Some(total), Some(pixel), sel].into_iter().flatten().map(|v| v.into_tensor());
-        let numbers = parts.chain([found]).map(|t| t.cast(DType::F64)?.reshape(&[1]));
-        let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
-        recorded.outputs = vec![Tensor::cat(&numbers.iter().collect::<Vec<_>>(), 0)?];
+        recorded.outputs = vec![told(parts.chain([found]).collect())?];
         Ok(recorded)
     }
 }
@@ -269,6 +270,13 @@ impl RecordedStep {
         }
         Ok(self.gpu.overwrite(place, value)?)
     }
+}
+
+/// What the host reads after a replay, as one tensor.
+fn told(numbers: Vec<Tensor>) -> Result<Tensor> {
+    let numbers = numbers.iter().map(|t| t.cast(DType::F64)?.reshape(&[1]));
+    let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
+    Ok(Tensor::cat(&numbers.iter().collect::<Vec<_>>(), 0)?)
 }
 
 /// A loss scale of the same value on places.
