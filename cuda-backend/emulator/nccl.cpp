@@ -26,7 +26,7 @@ using emulator::Type;
 
 namespace {
 
-enum { OK = 0, SYSTEM_ERROR = 2, INTERNAL_ERROR = 3, INVALID_ARGUMENT = 4 };
+enum { OK = 0, SYSTEM_ERROR = 2, INTERNAL_ERROR = 3, INVALID_ARGUMENT = 4, INVALID_USAGE = 5 };
 
 constexpr int MOST = 64;
 /// Bytes of a slot; longer values take several rounds.
@@ -34,7 +34,7 @@ constexpr size_t SLOT = 1 << 20;
 
 /// The head of the shared memory; all zeros at first.
 struct Shared {
-    std::atomic<int> joined, aborted;
+    std::atomic<int> joined, connected, aborted;
     std::atomic<int> process[MOST];
     std::atomic<uint64_t> brought[MOST], taken[MOST];
 };
@@ -81,7 +81,9 @@ struct Comm {
     std::mutex lock;
     std::condition_variable changed;
     emulator::Stream *stream = nullptr;
-    bool work = false, over = false;
+    bool work = false, over = false, connected = false;
+    /// Collectives being called, on the host.
+    std::atomic<int> calls{0};
     std::thread worker;
 
     explicit Comm(std::shared_ptr<Group> g) : group(std::move(g)), worker([this] { serve(); }) {}
@@ -93,6 +95,21 @@ struct Comm {
             changed.notify_all();
         }
         worker.join();
+    }
+
+    /// The first collective connects the ranks, on the host: it comes back when all have come to one, or somebody has left.
+    int connect() {
+        for (unsigned tries = 0; !connected; tries++) {
+            if (tries == 0) {
+                group->shared->connected++;
+            }
+            if (tries % 64 == 63 ? group->broken() : bool(group->shared->aborted)) {
+                return SYSTEM_ERROR;
+            }
+            connected = group->shared->connected >= group->ranks;
+            std::this_thread::sleep_for(std::chrono::microseconds(connected ? 0 : 100));
+        }
+        return OK;
     }
 
     void put(emulator::Stream *s, std::function<int()> collective) {
@@ -120,6 +137,19 @@ struct Comm {
 
 struct Id {
     char bytes[128];
+};
+
+/// A call of a thread; a communicator takes one at a time, but for the one that ends it.
+struct Call {
+    Comm *comm;
+    const bool alone;
+    explicit Call(Comm *c) : comm(c), alone(c->calls++ == 0) {
+        if (!alone) {
+            emulator::explain("NCCL: two threads call on one communicator");
+        }
+    }
+    ~Call() { comm->calls--; }
+    int begin() { return alone ? comm->connect() : int(INVALID_USAGE); }
 };
 
 /// Bytes of an element, and its type where it is a float.
@@ -214,6 +244,10 @@ EXPORT int ncclCommDestroy(Comm *comm) {
 
 EXPORT int ncclCommAbort(Comm *comm) {
     comm->group->shared->aborted = 1;
+    // As since 2.19.1: who is in a call leaves it first.
+    while (comm->calls != 0) {
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
     return ncclCommDestroy(comm);
 }
 
@@ -231,6 +265,10 @@ EXPORT int ncclAllReduce(const void *from, void *to, size_t count, int data, int
         return INVALID_ARGUMENT;
     }
     const size_t size = integer ? 8 : emulator::size_of(t);
+    Call call(comm);
+    if (int failed = call.begin()) {
+        return failed;
+    }
     auto group = comm->group;
     comm->put(stream, [=] {
         return meet(*group, from, count * size, [&](size_t at, size_t bytes) {
@@ -267,6 +305,10 @@ EXPORT int ncclBroadcast(const void *from, void *to, size_t count, int data, int
             return INVALID_ARGUMENT;
         }
         size = integer ? 8 : emulator::size_of(t);
+    }
+    Call call(comm);
+    if (int failed = call.begin()) {
+        return failed;
     }
     auto group = comm->group;
     comm->put(stream, [=] {

@@ -1,10 +1,12 @@
 //! Sums and messages among GPUs, by NCCL, on a stream of their own beside the computation.
 //!
 //! A [`Communicator`] is one rank: one GPU, driven by one thread. Calls return at once; the sum is ready for the work that the
-//! compute stream is given after [`Pending::wait`].
+//! compute stream is given after [`Pending::wait`]. A call may nevertheless block on the host, where NCCL first connects ranks and
+//! one does not come: [`Communicator::give_up`] ends that too.
 
 use std::ffi::{c_int, c_void};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use cudarc::nccl::sys::{self, ncclDataType_t as Data};
 use tensor::{DType, Format, Tensor};
@@ -15,6 +17,11 @@ use crate::error::{Error, Result};
 use crate::ffi::abi::call;
 use crate::ops::{Run, address};
 use crate::runtime::{Event, Priority, Stream};
+
+/// The first NCCL that ends a communicator while another thread is in a call on it: 2.19.1, as it counts.
+const ENDS_CALLS: c_int = 21_901;
+/// How long a call may be under way before it counts as blocked.
+const BLOCKED: Duration = Duration::from_secs(1);
 
 /// What ranks share to find each other: made by one, handed to all.
 #[derive(Debug, Clone, Copy)]
@@ -55,16 +62,30 @@ impl Id {
 pub struct Communicator {
     gpu: Arc<CudaBackend>,
     stream: Arc<Stream>,
-    raw: Mutex<Option<Raw>>,
+    /// Held during a call: NCCL takes one at a time.
+    calls: Mutex<()>,
+    /// Held for a moment only, so that a blocked call does not keep it.
+    state: Mutex<State>,
+    /// Whether this NCCL may be told to end while a call is under way.
+    ends_calls: bool,
     rank: usize,
     world: usize,
 }
 
-/// NCCL's handle; none once the group was given up.
+#[derive(Debug)]
+struct State {
+    /// None once the group was given up.
+    raw: Option<Raw>,
+    /// Since when a call is under way.
+    call: Option<Instant>,
+}
+
+/// NCCL's handle.
 #[derive(Debug, Clone, Copy)]
 struct Raw(sys::ncclComm_t);
 
-// SAFETY: NCCL takes a communicator from any thread, one at a time: it lies in a mutex.
+// SAFETY: NCCL takes a communicator from any thread, one at a time, which `calls` sees to; it is ended by whoever takes it out
+// of the state, once no call is under way or where NCCL allows that.
 unsafe impl Send for Raw {}
 
 impl Communicator {
@@ -75,6 +96,10 @@ impl Communicator {
     pub fn new(gpu: &Arc<CudaBackend>, id: Id, rank: usize, world: usize) -> Result<Self> {
         let context = gpu.context();
         let stream = Stream::new(context, Priority::High)?;
+        let mut version = 0;
+        // SAFETY: writes one int.
+        let status = unsafe { call!(context.libs.nccl()?, sys::ncclGetVersion(&mut version)) };
+        context.libs.check(Library::Nccl, "ncclGetVersion", status, "NCCL's version")?;
         let mut raw = std::ptr::null_mut();
         context.enter()?;
         // SAFETY: writes one handle, destroyed on drop.
@@ -83,7 +108,9 @@ impl Communicator {
         };
         let what = format!("joining {world} GPUs as rank {rank}");
         context.libs.check(Library::Nccl, "ncclCommInitRank", status, &what)?;
-        Ok(Self { gpu: gpu.clone(), stream, raw: Mutex::new(Some(Raw(raw))), rank, world })
+        let state = Mutex::new(State { raw: Some(Raw(raw)), call: None });
+        let (gpu, calls, ends_calls) = (gpu.clone(), Mutex::default(), version >= ENDS_CALLS);
+        Ok(Self { gpu, stream, calls, state, ends_calls, rank, world })
     }
 
     /// Which rank this is.
@@ -166,11 +193,10 @@ impl Communicator {
         self.stream.wait(&Event::record(compute)?)?;
         self.gpu.context().enter()?;
         let (from, to) = (address(&value)? as *const c_void, address(&result)? as *mut c_void);
-        let raw = self.lock();
-        let comm = raw.ok_or_else(|| Error::Unusable("the group of GPUs was given up".to_owned()))?;
-        self.health(comm)?;
-        let (name, status) = call(comm, from, to, value.len(), data, self.stream.raw().cast())?;
-        drop(raw);
+        let (name, status) = self.one_call(|comm| {
+            self.health(comm)?;
+            call(comm, from, to, value.len(), data, self.stream.raw().cast())
+        })?;
         self.gpu.context().libs.check(Library::Nccl, name, status, what)?;
         let done = Event::record(&self.stream)?;
         Ok(Pending { compute: compute.clone(), done, _value: value, result })
@@ -187,24 +213,44 @@ impl Communicator {
         libs.check(Library::Nccl, "a collective call", status, "a rank was lost")
     }
 
-    /// Ends the group from this side, from any thread: calls under way fail instead of waiting for the other GPUs, and later
-    /// ones at once. False where a call is just being begun: ask again.
-    pub fn give_up(&self) -> bool {
-        let mut raw = match self.raw.try_lock() {
-            Ok(raw) => raw,
-            Err(TryLockError::Poisoned(raw)) => raw.into_inner(),
-            Err(TryLockError::WouldBlock) => return false,
+    /// Makes a call of NCCL's, which may take long: it is known to be under way meanwhile.
+    fn one_call<T>(&self, call: impl FnOnce(Raw) -> Result<T>) -> Result<T> {
+        let given_up = || Error::Unusable("the group of GPUs was given up".to_owned());
+        let _turn = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let raw = {
+            let mut state = self.lock();
+            let raw = state.raw.ok_or_else(given_up)?;
+            state.call = Some(Instant::now());
+            raw
         };
-        if let (Some(raw), Ok(table)) = (raw.take(), self.gpu.context().libs.nccl()) {
+        let result = call(raw);
+        let mut state = self.lock();
+        state.call = None;
+        // Ended meanwhile by `give_up`: whatever the call said, nothing comes of it.
+        state.raw.map(|_| result).unwrap_or_else(|| Err(given_up()))
+    }
+
+    /// Ends the group from this side, from any thread: calls under way fail instead of waiting for the other GPUs, and later
+    /// ones at once. False where a call is just being made: ask again. One that has not come back for a second is blocked, and
+    /// ended too, by an NCCL that can do that (2.19.1 and newer).
+    pub fn give_up(&self) -> bool {
+        let raw = {
+            let mut state = self.lock();
+            if state.call.is_some_and(|since| !self.ends_calls || since.elapsed() < BLOCKED) {
+                return false;
+            }
+            state.raw.take()
+        };
+        if let (Some(raw), Ok(table)) = (raw, self.gpu.context().libs.nccl()) {
             let _ = self.gpu.context().enter();
-            // SAFETY: made in `new`, taken out: not used again.
+            // SAFETY: made in `new`, taken out: no call begins on it any more, and one under way is ended by this.
             unsafe { call!(table, sys::ncclCommAbort(raw.0)) };
         }
         true
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Raw>> {
-        self.raw.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -213,7 +259,7 @@ impl Drop for Communicator {
         if std::thread::panicking() {
             self.give_up();
         }
-        let (Some(raw), Ok(table)) = (self.lock().take(), self.gpu.context().libs.nccl()) else { return };
+        let (Some(raw), Ok(table)) = (self.lock().raw.take(), self.gpu.context().libs.nccl()) else { return };
         let _ = self.gpu.context().enter();
         let _ = self.stream.synchronize();
         // SAFETY: made in `new`, taken out: not used again.

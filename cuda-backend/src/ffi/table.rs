@@ -75,7 +75,7 @@ tables! {
     }
     /// Collectives.
     NcclTable of Nccl {
-        ncclGetUniqueId ncclCommInitRank ncclCommDestroy ncclCommAbort ncclCommGetAsyncError
+        ncclGetVersion ncclGetUniqueId ncclCommInitRank ncclCommDestroy ncclCommAbort ncclCommGetAsyncError
         ncclAllReduce ncclBroadcast
     }
 }

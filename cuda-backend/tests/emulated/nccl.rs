@@ -83,6 +83,47 @@ fn a_rank_that_ends_the_group_is_noticed() {
     assert_eq!(said.into_inner().unwrap().len(), 1);
 }
 
+/// NCCL connects ranks when they first sum something, on the host: who waits there is in a call that does not come back.
+#[test]
+fn a_rank_that_is_blocked_in_a_call_is_let_go() {
+    let id = Id::new(&CudaBackend::open(&environment(), 0).unwrap()).unwrap();
+    let (joined, ended) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let gpu = CudaBackend::open(&environment(), 1).unwrap();
+            let comm = Communicator::new(&gpu, id, 1, 2).unwrap();
+            joined.wait();
+            // Hangs somewhere else.
+            ended.wait();
+            assert!(comm.give_up());
+        });
+        let gpu = CudaBackend::open(&environment(), 0).unwrap();
+        let comm = Communicator::new(&gpu, id, 0, 2).unwrap();
+        joined.wait();
+        let value = normal(&[4], DType::F32, 1).to_device(&(gpu.clone() as Device)).unwrap();
+        let (begin, said) = (std::time::Instant::now(), std::sync::Mutex::new(String::new()));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let error = comm.all_reduce(&value).unwrap_err().to_string();
+                *said.lock().unwrap() = error;
+            });
+            // As the watch of a training does; a call that was only just made is left alone.
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            assert!(!comm.give_up(), "the call may still come back");
+            let patience = std::time::Duration::from_secs(20);
+            while !comm.give_up() && begin.elapsed() < patience {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            // Lets the call come back in any case.
+            ended.wait();
+            assert!(begin.elapsed() < patience, "a blocked call can not be ended");
+        });
+        assert!(said.lock().unwrap().contains("was given up"), "{said:?}");
+        let error = comm.all_reduce(&value).unwrap_err().to_string();
+        assert!(error.contains("was given up") && comm.give_up(), "{error}");
+    });
+}
+
 /// What a machine with one GPU can show: the library is found, a group made, and its calls run.
 #[test]
 fn a_group_of_one() {
