@@ -1,7 +1,7 @@
 //! Recorded steps: what they compute, what they leave alone, and what they refuse.
 
 use cuda_backend::{CudaBackend, Recorded};
-use tensor::ops::{Distribution, Gather};
+use tensor::ops::{Conv2d, Distribution, Gather};
 use tensor::rng::Key;
 use tensor::{DType, Device, Op, Ops, Tensor};
 
@@ -67,6 +67,21 @@ fn kernels_and_memory_that_only_a_recording_uses_are_had_while_it_is_made() {
         .unwrap();
     let (got, want) = (recording.replay(0).unwrap().remove(0), work(&x, &table).unwrap());
     assert!(values(&got).iter().zip(values(&want)).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?} {want:?}");
+}
+
+#[test]
+fn a_convolution_is_measured_before_it_is_recorded_or_not_at_all() {
+    let cache = tempfile::tempdir().unwrap();
+    let env = environment().with("DSNET_CACHE", cache.path().as_os_str());
+    let gpu = CudaBackend::open(&env, 0).unwrap();
+    let [x, w] = [&[1, 3, 5, 6], &[4, 3, 3, 3]].map(|dims| gpu.place(&normal(dims, DType::F32, 1)).unwrap());
+    let conv = || x.conv2d(&w, None, &Conv2d::default());
+    let error =
+        gpu.record(|| Ok(Recorded { outputs: vec![conv()?], state: vec![] })).unwrap_err().to_string();
+    assert!(error.contains("can not be measured while work is recorded: do it once before"), "{error}");
+    let want = values(&conv().unwrap());
+    let mut recording = gpu.record(|| Ok(Recorded { outputs: vec![conv()?], state: vec![] })).unwrap();
+    assert_eq!(values(&recording.replay(0).unwrap()[0]), want);
 }
 
 #[test]
