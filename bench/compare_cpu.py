@@ -6,7 +6,7 @@
     python bench/compare_cpu.py --dsnet target/release/dsnet --sizes 640x360 --threads 2 --rounds 3 --out results/cpu
 
 Each round runs every contestant once, in a process of its own; the figure of a contestant is the median of its rounds'
-medians, with the fastest single run beside it. Every peer's result is first compared with plain eager PyTorch's. BatchNorm is
+medians, with the fastest single run beside it. What a peer infers is first compared with plain eager PyTorch's. BatchNorm is
 folded by hand before compiling: PyTorch's own folding is wrong for a transposed convolution with as many inputs as outputs.
 """
 import argparse
@@ -259,6 +259,9 @@ def main():
     if args.bf16:
         halves = TRAINING_HALVES if args.train else HALVES
         peers = peers + [peer for peer in halves if peer not in peers]
+    wrong = [peer for peer in peers if peer.startswith("train") != args.train]
+    if wrong:
+        sys.exit(f"{', '.join(wrong)}: {'no peers in training' if args.train else 'peers in training alone, with --train'}")
     sizes = ["480x360"] if args.train and args.sizes == ["640x360"] else args.sizes
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -273,7 +276,9 @@ def main():
                         if result:
                             rounds[name].append(result)
                 for name, results in rounds.items():
-                    if results:
+                    if len(results) < args.rounds:
+                        print(f"{name} at {size}: {len(results)} of {args.rounds} rounds came to an end; left out", file=sys.stderr)
+                    else:
                         rows.append({"size": size, "threads": threads, "name": name,
                                      "median_ms": statistics.median(r["median_ms"] for r in results),
                                      "min_ms": min(r["min_ms"] for r in results), "version": results[0].get("version", ""),
@@ -287,7 +292,7 @@ def main():
         own = "dsnet-bf16" if r["name"].endswith("bf16") else "dsnet"
         base = next((b["median_ms"] for b in rows if (b["size"], b["threads"], b["name"]) == (r["size"], r["threads"], own)), None)
         faster = f"{r['median_ms'] / base:.2f}" if base else "?"
-        what = f"{'training step, 4 × ' if args.train else ''}{r['size']}, {r['threads']} threads"
+        what = f"{'training step, 4 × ' if args.train else ''}{r['size']}, {r['threads']} thread{'s' if r['threads'] > 1 else ''}"
         body += f"| {what} | {r['name']} | {r['version']} | {r['median_ms']:.1f} ({r['min_ms']:.1f}) | {faster} |\n"
     print(head + body)
     if args.out:

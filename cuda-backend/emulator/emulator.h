@@ -8,6 +8,7 @@
 //   EMULATED_MEMORY   bytes of memory of each device (4 GiB)
 //   EMULATED_CUDA     release that the driver serves, as 13000
 //   EMULATED_FAIL     n or n:code: the n-th call from the start fails
+//   EMULATED_VERBOSE  if set, the call that fails as asked is named on standard error
 //   EMULATED_LAUNCHED a file to which the names of launched kernels are added
 #pragma once
 

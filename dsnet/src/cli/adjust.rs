@@ -16,12 +16,13 @@ use crate::{
 
 /// Options of `dsnet adjust`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-  dsnet adjust --weights runs/camvid/best.safetensors --root CamVid --out adjusted.safetensors
-  dsnet eval --weights adjusted.safetensors --root CamVid
+#[command(
+    after_help = "For models trained with wce, fl or owfl, whose weights α make rare classes win too often. `dsnet eval` on \
+val tells which strength serves a data set.
 
-For models trained with wce, fl or owfl, whose weights α make rare classes win too often. `dsnet eval` on val tells which
-strength serves a data set.")]
+  dsnet adjust --weights runs/camvid/best.safetensors --root CamVid --out adjusted.safetensors
+  dsnet eval --weights adjusted.safetensors --root CamVid"
+)]
 pub struct AdjustArgs {
     /// Checkpoint of a trained model
     #[arg(long, value_name = "FILE")]

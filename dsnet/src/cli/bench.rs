@@ -17,8 +17,8 @@ use crate::{
 /// Options of `dsnet bench`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Latency is that of the forward pass alone, over noise, from 8-bit pictures (with --eager, from normalised ones). The paper prints the mean of 10 × 100 images at 640x360:
---iters 1000.")]
+Latency is that of the forward pass alone, over noise, from 8-bit pictures (with --eager, from normalised ones). The paper \
+prints the mean of 10 × 100 images at 640x360: --iters 1000.")]
 pub struct BenchArgs {
     /// Models to measure
     #[arg(long, value_name = "NAME", num_args = 1.., default_value = "dsnet-1.0")]

@@ -62,14 +62,14 @@ impl DoctorArgs {
                 "cuda_problems": cuda.problems(),
             }));
         }
-        let list = |wanted: bool| {
+        let list = |wanted: bool, verb: &str| {
             let names: Vec<&str> = features.iter().filter(|f| f.1 == wanted).map(|f| f.0).collect();
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            if names.is_empty() { String::new() } else { format!("{verb} {}; ", names.join(", ")) }
         };
         let size = |b: Option<u64>| b.map_or("unknown".to_owned(), bytes);
         outln!("dsnet {}", env!("CARGO_PKG_VERSION"))?;
         outln!("processor  {name}, {}", counted(cores, "thread"))?;
-        outln!("vectors    has {}; has not {}; kernels use {isa}", list(true), list(false))?;
+        outln!("vectors    {}{}kernels use {isa}", list(true, "has"), list(false, "has not"))?;
         let passed_over = Bf16Engine::passed_over().map_or(String::new(), |why| format!(" ({why})"));
         outln!("bf16       by {halves}{passed_over}")?;
         outln!("memory     {}, {} available\n", size(total), size(free))?;

@@ -16,8 +16,8 @@ use crate::{
 /// Options of `dsnet draw`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Whatever reads Cityscapes reads this folder: it has the same layout, label ids and PNG files, with coarse labels too. The
-three stages of the paper can be rehearsed on it, with sizes divided by 8:
+Whatever reads Cityscapes reads this folder: it has the same layout, label ids and PNG files, with coarse labels too. \
+The three stages of the paper can be rehearsed on it, with sizes divided by 8:
 
   dsnet draw --out drawn --scene-size 128x256
   dsnet train --config configs/cityscapes-1-pretrain.toml --root drawn --shrink 8 --epochs 2

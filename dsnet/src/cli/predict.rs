@@ -20,15 +20,14 @@ use crate::{
 /// Options of `dsnet predict`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Of a folder all PNG and JPEG files are taken, also in folders below, each real folder once; --out may lie inside of it, and is \
+left out then, but must not be the folder itself. A picture that can not be read does not stop the others: what was left out \
+is listed at the end, and the exit code is 1.
+
+One picture and one form may go to standard output: --out -, which is the default where the picture comes from standard input.
+
   dsnet predict --weights best.safetensors photo.jpg frames/ --out out --strip
-  dsnet predict --weights best.safetensors - < photo.jpg > overlay.png
-
-Of a folder all PNG and JPEG files are taken, also in folders below, each real folder once; --out may lie inside of it, and is
-left out then, but must not be the folder itself. A picture that can not be read does not stop the others: what was left out is
-listed at the end, and the exit code is 1.
-
-One picture and one form may go to standard output: --out -, which is the default where the picture comes from
-standard input.")]
+  dsnet predict --weights best.safetensors - < photo.jpg > overlay.png")]
 pub struct PredictArgs {
     /// Checkpoint of a trained model
     #[arg(long, value_name = "FILE")]

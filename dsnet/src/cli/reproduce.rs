@@ -18,11 +18,11 @@ use crate::{
 #[command(
     args_override_self = true,
     after_help = "\
-Trains and measures what the table needs and prints ours beside the paper's figures; the same as Markdown goes to a file
-in the folder. Every row is a run folder with its report. Stopped or killed, the same command goes on where it was.
+Trains and measures what the table needs and prints ours beside the paper's figures; the same as Markdown goes to a \
+file in the folder (--out, by default runs/TABLE-DATA, runs/table8 for table 8). Every row is a run folder with its report. Stopped or killed, the same command goes on where it was.
 
-On Cityscapes rows are trained as the paper says (120 epochs, batch 8, patches, poly); options of `train` change that for all
-rows. On other data the defaults of `train` hold.
+On Cityscapes rows are trained as the paper says (120 epochs, batch 8, patches, poly); options of `train` change that for \
+all rows. On other data the defaults of `train` hold.
 
   dsnet reproduce table5 --data cityscapes --root path/to/cityscapes
   dsnet reproduce table6 --data camvid --root path/to/CamVid --epochs 40

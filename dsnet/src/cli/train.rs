@@ -15,8 +15,8 @@ use crate::{
 #[command(
     args_override_self = true,
     after_help = "\
-Without options: trains on drawn street scenes for about three minutes, prints an IoU table and says where
-the run folder with checkpoints and pictures lies.
+Without options: trains on drawn street scenes for about three minutes, prints an IoU table and says where the \
+run folder with checkpoints and pictures lies.
 
   dsnet train --data camvid --root CamVid --epochs 60
   dsnet train --config run.toml --lr 5e-4
@@ -24,7 +24,7 @@ the run folder with checkpoints and pictures lies.
 
 Under torchrun, mpirun or srun their processes train together; docs/parallel.md shows how.
 
-A run can be killed at any moment; --resume goes on with it and ends with the same weights, bit for bit.
+A run can be killed at any moment; --resume goes on with it and ends with the same weights, bit for bit. \
 Ctrl-C and SIGTERM finish the step and save first (exit code 130, 143); a second one ends at once."
 )]
 pub struct TrainArgs {
