@@ -133,7 +133,7 @@ thread_local! {
 
 /// Runs `f` with the kernels that this thread starts limited to `isa`; returns `None`, without running it, where the
 /// processor lacks `isa`. Convolutions and matrix products take the choice along to the threads that help with them;
-/// loops over elements ([`super::dispatch`]) look at the thread that runs them, so that tests of those want a pool of one thread.
+/// loops over elements look at the thread that runs them, so that tests of those want a pool of one thread.
 pub fn with_isa<R>(isa: Isa, f: impl FnOnce() -> R) -> Option<R> {
     struct Restore(Option<Isa>);
     impl Drop for Restore {
