@@ -8,9 +8,11 @@
 //! | --- | --- |
 //! | `problem` | a convolution's sizes as a value: the key of both caches |
 //! | `descriptor` | cuDNN's descriptors, owned |
+//! | `algorithm` | cuDNN's algorithms, as values |
 //! | `choose` | the algorithm of a problem |
 //! | `run` | the three directions, and forward with bias and activation |
 
+mod algorithm;
 mod choose;
 mod descriptor;
 mod problem;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cudarc::cudnn::sys;
 use tensor::DType;
 
-use super::choose::{Algorithm, Choice};
+use super::algorithm::{Algorithm, Choice};
 use super::descriptor::{self, Descriptors};
 use super::{Dnn, Problem};
 use crate::error::{Error, Result};
