@@ -2,9 +2,9 @@
 //! parts of a picture.
 //!
 //! One file for each sample: a header, then for each row its colours, its train ids and a checksum. A part of a picture is
-//! read as its rows alone. The folder ([`CacheFolder`]) has a limit: what would go beyond it is not kept, and read anew each time. (Nothing is
-//! thrown out to make room: in shuffled passes over more than fits, every newcomer would push out one that is needed just as
-//! soon.)
+//! read as its rows alone. The folder ([`CacheFolder`]) has a limit: what would go beyond it is not kept, and read anew each
+//! time. (Nothing is thrown out to make room: in shuffled passes over more than fits, every newcomer would push out one that is
+//! needed just as soon.)
 
 mod folder;
 

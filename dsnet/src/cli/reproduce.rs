@@ -19,7 +19,8 @@ use crate::{
     args_override_self = true,
     after_help = "\
 Trains and measures what the table needs and prints ours beside the paper's figures; the same as Markdown goes to a \
-file in the folder (--out, by default runs/TABLE-DATA, runs/table8 for table 8). Every row is a run folder with its report. Stopped or killed, the same command goes on where it was.
+file in the folder (--out, by default runs/TABLE-DATA, runs/table8 for table 8). Every row \
+is a run folder with its report. Stopped or killed, the same command goes on where it was.
 
 On Cityscapes rows are trained as the paper says (120 epochs, batch 8, patches, poly); options of `train` change that for \
 all rows. On other data the defaults of `train` hold.

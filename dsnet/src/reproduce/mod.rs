@@ -90,8 +90,8 @@ pub struct Request {
 /// Makes the rows that are not there yet; returns all rows, with what is known of each that was made with these settings.
 ///
 /// # Errors
-/// Options that the table's rows differ in or that it does not take; a row that does not exist; a row that was made with other settings; whatever
-/// ends a training, with the row in which it happened.
+/// Options that the table's rows differ in or that it does not take; a row that does not exist; a row that was made with other
+/// settings; whatever ends a training, with the row in which it happened.
 pub fn reproduce(request: &Request) -> Result<Vec<(Row, Option<Measured>)>> {
     request.table.check_given(&request.options)?;
     let rows = rows(request)?;

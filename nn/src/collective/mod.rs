@@ -2,8 +2,8 @@
 //!
 //! A rank is one worker with its own copy of the model and its own share of each batch. [`Collective`] is all that
 //! layers, losses and the training loop know of the others; [`Solo`] is the one rank of an ordinary training,
-//! [`Threads`] several ranks in one process, [`Tcp`] ranks of several processes. Every rank makes the same calls in the same order: a call's number is
-//! what matches it with those of the others. See `docs/parallel.md`.
+//! [`Threads`] several ranks in one process, [`Tcp`] ranks of several processes. Every rank makes the same calls in the same
+//! order: a call's number is what matches it with those of the others. See `docs/parallel.md`.
 
 mod failure;
 mod round;

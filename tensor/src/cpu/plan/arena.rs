@@ -70,8 +70,8 @@ impl<'a> Memory<'a> {
     /// No step writes the value while the slice lives.
     pub unsafe fn read<T: Element>(&self, id: ValueId) -> Result<&'a [T]> {
         let Place { start, bytes } = self.place::<T>(id)?;
-        // SAFETY: inside memory that is borrowed for 'a (see `new`), aligned for `T` as every tensor's elements are, initialised, and of plain
-        // numbers.
+        // SAFETY: inside memory that is borrowed for 'a (see `new`), aligned for `T` as every tensor's elements are, initialised,
+        // and of plain numbers.
         Ok(unsafe { std::slice::from_raw_parts(start.cast(), bytes / size_of::<T>()) })
     }
 

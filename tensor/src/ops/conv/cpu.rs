@@ -1,5 +1,5 @@
-//! CPU kernels: operands brought to channels-last (runs of channels are read where they lie) and weights to row-major, then the machinery in
-//! `cpu/conv`. Results are channels-last.
+//! CPU kernels: operands brought to channels-last (runs of channels are read where they lie) and weights to row-major, then the
+//! machinery in `cpu/conv`. Results are channels-last.
 
 use ::half::bf16;
 
