@@ -46,9 +46,13 @@ std::vector<std::unique_ptr<Device>> &devices() {
 }
 
 int fails(const char *call, int usual) {
-    const int64_t n = ++calls;
-    if (fail_at == 0 || n != fail_at) {
+    const int64_t n = ++calls, at = fail_at;
+    if (at == 0 || n < at) {
         return 0;
+    }
+    if (n > at) {
+        // After a kernel has crashed, all that a process asks of its devices fails so.
+        return fail_code == LAUNCH_FAILED ? int(LAUNCH_FAILED) : 0;
     }
     if (getenv("EMULATED_VERBOSE") != nullptr) {
         explain("call %lld, %s, fails as asked", static_cast<long long>(n), call);

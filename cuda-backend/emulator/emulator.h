@@ -7,7 +7,7 @@
 //   EMULATED_DEVICES  number of devices (4)
 //   EMULATED_MEMORY   bytes of memory of each device (4 GiB)
 //   EMULATED_CUDA     release that the driver serves, as 13000
-//   EMULATED_FAIL     n or n:code: the n-th call from the start fails
+//   EMULATED_FAIL     n or n:code: the n-th call from the start fails; with code 719 (a crashed kernel) all later ones do
 //   EMULATED_VERBOSE  if set, the call that fails as asked is named on standard error
 //   EMULATED_LAUNCHED a file to which the names of launched kernels are added
 #pragma once
@@ -39,7 +39,7 @@ enum Code {
     UNKNOWN = 999,
 };
 
-/// Counts a call; not 0 where it is the one that has to fail: the code given, or `usual`.
+/// Counts a call; not 0 where it has to fail: the code given, or `usual`.
 int fails(const char *call, int usual);
 
 /// Puts work on a stream (null: the default one of the current device), or into the graph that is being recorded from it.

@@ -73,9 +73,11 @@ impl Dnn {
         };
         let mut choices: Vec<Choice> = Vec::new();
         for (algorithm, math) in ways {
-            let Ok(choice) = self.choice(handle, problem, d, algorithm, math) else { continue };
-            if !choices.iter().any(|known| known.is(&choice)) {
-                choices.push(choice);
+            match self.choice(handle, problem, d, algorithm, math) {
+                Ok(choice) if choices.iter().any(|known| known.is(&choice)) => {}
+                Ok(choice) => choices.push(choice),
+                Err(Error::Unsupported { .. }) => {}
+                Err(e) => return Err(e),
             }
         }
         if choices.is_empty() {
