@@ -39,12 +39,11 @@ pub struct AdjustArgs {
     #[command(flatten)]
     at: DataArgs,
     #[command(flatten)]
-    threads: ThreadArgs,
+    pub(super) threads: ThreadArgs,
 }
 
 impl AdjustArgs {
     pub(super) fn run(self) -> Result<()> {
-        self.threads.apply()?;
         if let (Ok(from), Ok(to)) = (self.weights.canonicalize(), self.out.canonicalize())
             && from == to
         {

@@ -53,7 +53,7 @@ pub struct BenchArgs {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
-    threads: ThreadArgs,
+    pub(super) threads: ThreadArgs,
 }
 
 /// A size as screens are named: `640x360`.
@@ -82,7 +82,6 @@ impl BenchArgs {
         if [batch, classes, iters].contains(&0) {
             return Err(Error::usage("batch, classes and iters must be at least 1"));
         }
-        self.threads.apply()?;
         let device =
             if self.train || self.eager { self.device.open_for_training()? } else { self.device.open()? };
         let precision = self.device.precision();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{browse::quiet, print_json};
+use super::{browse::quiet, on_threads, print_json};
 use crate::{
     Error, Result,
     bench::{self, DataBench, Stage},
@@ -59,10 +59,10 @@ impl BenchDataArgs {
         }
         let file = self.config.as_deref().map(TrainOptions::read).transpose()?.unwrap_or_default();
         let options = self.options.or(file);
-        super::use_threads(options.threads)?;
         let config = options.resolve()?;
         let progress = Progress::new("loading", "samples", self.count as u64);
-        let found = bench::data(&config, self.count, &self.loaders, &|| progress.add(1))?;
+        let tick = || progress.add(1);
+        let found = on_threads(options.threads, || bench::data(&config, self.count, &self.loaders, &tick))?;
         progress.finish();
         if self.json {
             return print_json(&found);

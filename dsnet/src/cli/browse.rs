@@ -6,6 +6,7 @@ use clap::Args;
 use datasets::{Loader, LoaderOptions};
 use nn::checkpoint::write_atomically;
 
+use super::on_threads;
 use crate::{
     Error, Result,
     browse::{Choice, browse},
@@ -53,23 +54,26 @@ pub struct BrowseArgs {
 
 impl BrowseArgs {
     pub(super) fn run(self) -> Result<()> {
-        if self.epoch == 0 || self.count == 0 {
+        let Self { options, config, count, epoch, page } = self;
+        if epoch == 0 || count == 0 {
             return Err(Error::usage("epoch and count must be at least 1"));
         }
-        let file = self.config.as_deref().map(TrainOptions::read).transpose()?.unwrap_or_default();
-        let options = self.options.or(file);
-        super::use_threads(options.threads)?;
-        let config = options.resolve()?;
-        let dataset = config.open_train()?;
-        // Samples of an incomplete batch, which training leaves out, are worth a look as well.
-        let options = LoaderOptions { drop_last: false, ..config.loader_options() };
-        let loader = Loader::new(dataset, options)?;
-        let choice = Choice { epoch: self.epoch - 1, count: self.count };
-        let progress = Progress::new("drawing", "samples", self.count.min(loader.dataset().len()) as u64);
-        let html = browse(&loader, choice, &|| progress.add(1))?;
-        progress.finish();
-        write_atomically(&self.page, html.as_bytes())?;
-        outln!("{}", self.page.display())?;
+        let file = config.as_deref().map(TrainOptions::read).transpose()?.unwrap_or_default();
+        let options = options.or(file);
+        let html = on_threads(options.threads, || {
+            let config = options.resolve()?;
+            let dataset = config.open_train()?;
+            // Samples of an incomplete batch, which training leaves out, are worth a look as well.
+            let options = LoaderOptions { drop_last: false, ..config.loader_options() };
+            let loader = Loader::new(dataset, options)?;
+            let choice = Choice { epoch: epoch - 1, count };
+            let progress = Progress::new("drawing", "samples", count.min(loader.dataset().len()) as u64);
+            let html = browse(&loader, choice, &|| progress.add(1))?;
+            progress.finish();
+            Ok(html)
+        })?;
+        write_atomically(&page, html.as_bytes())?;
+        outln!("{}", page.display())?;
         Ok(())
     }
 }

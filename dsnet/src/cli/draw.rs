@@ -37,7 +37,7 @@ pub struct DrawArgs {
     #[arg(long, value_name = "HxW", default_value_t = DataSpec::SCENE_SIZE)]
     scene_size: Size,
     #[command(flatten)]
-    threads: ThreadArgs,
+    pub(super) threads: ThreadArgs,
 }
 
 impl DrawArgs {
@@ -47,7 +47,6 @@ impl DrawArgs {
             let what = format!("{} holds a dataset already; choose another --out", self.out.display());
             return Err(Error::usage(what));
         }
-        self.threads.apply()?;
         let spec = DataSpec { train_images, val_images, scene_size, ..DataSpec::synthetic() };
         let progress = Progress::new("drawing", "scenes", (2 * train_images + val_images) as u64);
         let mut before = 0;

@@ -38,7 +38,7 @@ pub struct EvalArgs {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
-    threads: ThreadArgs,
+    pub(super) threads: ThreadArgs,
 }
 
 /// What `--json` writes.
@@ -56,7 +56,6 @@ struct Report<'a> {
 
 impl EvalArgs {
     pub(super) fn run(self) -> Result<()> {
-        self.threads.apply()?;
         let device = self.device.open()?;
         let trained = weights::load(&self.weights)?;
         nn::to_device(&trained.net, &device)?;

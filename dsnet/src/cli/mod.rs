@@ -105,6 +105,9 @@ impl DataArgs {
     }
 }
 
+/// Bytes of a main thread's stack, usually.
+const MAIN_STACK: usize = 8 << 20;
+
 /// How many threads compute.
 #[derive(Debug, Clone, Args)]
 struct ThreadArgs {
@@ -113,20 +116,21 @@ struct ThreadArgs {
     threads: Option<usize>,
 }
 
-impl ThreadArgs {
-    fn apply(&self) -> Result<()> {
-        use_threads(self.threads)
-    }
-}
-
-/// Sets the size of the one pool that all computing shares.
-fn use_threads(threads: Option<usize>) -> Result<()> {
+/// Runs a command on threads of its own: `threads` of them, or one for each core.
+fn on_threads<T: Send>(threads: Option<usize>, command: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     if threads == Some(0) {
         return Err(Error::usage("threads must be at least 1"));
     }
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or_else(cores));
-    pool.build_global().map_err(|e| Error::message(format!("the threads can not be started: {e}")))
+    let count = threads.unwrap_or_else(cores);
+    let pool = || rayon::ThreadPoolBuilder::new().num_threads(count);
+    let failed = |e| Error::message(format!("the threads can not be started: {e}"));
+    // The pool of threads that load ahead: they would starve in that of the command, which has no end.
+    pool().build_global().map_err(failed)?;
+    // One of these threads goes through the command itself. The main thread would sleep through each loop of an operation and
+    // be woken after it: about a tenth of a training step.
+    let pool = pool().thread_name(|i| format!("dsnet-{i}")).stack_size(MAIN_STACK).build().map_err(failed)?;
+    pool.install(command)
 }
 
 /// Prints a value as JSON on standard output.
@@ -142,20 +146,20 @@ fn to_json(value: &impl serde::Serialize) -> Result<String> {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Train(args) => args.run(),
-        Command::Eval(args) => args.run(),
-        Command::Adjust(args) => args.run(),
-        Command::Predict(args) => args.run(),
-        Command::Report(args) => args.run(),
+        Command::Eval(args) => on_threads(args.threads.threads, || args.run()),
+        Command::Adjust(args) => on_threads(args.threads.threads, || args.run()),
+        Command::Predict(args) => on_threads(args.threads.threads, || args.run()),
+        Command::Report(args) => on_threads(args.threads.threads, || args.run()),
         Command::Compare(args) => args.run(),
         Command::Plot(args) => args.run(),
         Command::Browse(args) => args.run(),
         Command::Reproduce(args) => args.run(),
-        Command::Draw(args) => args.run(),
-        Command::Bench(args) => args.run(),
+        Command::Draw(args) => on_threads(args.threads.threads, || args.run()),
+        Command::Bench(args) => on_threads(args.threads.threads, || args.run()),
         Command::BenchData(args) => args.run(),
-        Command::Scaling(args) => args.run(),
+        Command::Scaling(args) => on_threads(args.threads.threads, || args.run()),
         Command::Summary(args) => args.run(),
-        Command::Stats(args) => args.run(),
+        Command::Stats(args) => on_threads(args.threads.threads, || args.run()),
         Command::Doctor(args) => args.run(),
     }
 }

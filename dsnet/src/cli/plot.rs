@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use datasets::{Depth, Split};
 use nn::checkpoint::write_atomically;
 
-use super::{DataArgs, ThreadArgs, stats::StatsFile};
+use super::{DataArgs, ThreadArgs, on_threads, stats::StatsFile};
 use crate::{
     Error, Result,
     data::{self, Source},
@@ -120,17 +120,16 @@ fn write(svg: &Svg, out: &Path) -> Result<()> {
 impl PlotArgs {
     pub(super) fn run(self) -> Result<()> {
         match self.figure {
-            Figure::Fig2(args) => args.run(),
+            Figure::Fig2(args) => on_threads(args.threads.threads, || args.run()),
             Figure::Fig4(args) => write(&report::loss_gradient(), &args.out),
             Figure::Fig5(args) => args.run(),
-            Figure::Fig6(args) => args.run(),
+            Figure::Fig6(args) => on_threads(args.threads.threads, || args.run()),
         }
     }
 }
 
 impl Fig2 {
     fn run(self) -> Result<()> {
-        self.threads.apply()?;
         let (stats, classes) = if let Some(path) = &self.stats {
             StatsFile::read(path)?
         } else {
@@ -157,7 +156,6 @@ impl Fig5 {
 
 impl Fig6 {
     fn run(self) -> Result<()> {
-        self.threads.apply()?;
         if !self.names.is_empty() && self.names.len() != self.weights.len() {
             let (n, m) = (self.names.len(), self.weights.len());
             return Err(Error::usage(format!("{n} names are given for {m} weights")));

@@ -53,7 +53,7 @@ pub struct PredictArgs {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
-    threads: ThreadArgs,
+    pub(super) threads: ThreadArgs,
 }
 
 /// What stands for standard input and output.
@@ -96,7 +96,6 @@ impl PredictArgs {
                 "- is one picture from standard input; it can not be mixed with others",
             ));
         }
-        self.threads.apply()?;
         match self.out.as_deref() {
             Some(out) if is_dash(out) => self.to_output(&forms),
             None if from_input => self.to_output(&forms),

@@ -19,12 +19,11 @@ pub struct ReportArgs {
     #[arg(value_name = "RUN")]
     run: Option<PathBuf>,
     #[command(flatten)]
-    threads: ThreadArgs,
+    pub(super) threads: ThreadArgs,
 }
 
 impl ReportArgs {
     pub(super) fn run(self) -> Result<()> {
-        self.threads.apply()?;
         let (folder, _) = RunFolder::reopen(self.run.as_deref())?;
         let record = Record::read(&folder)?;
         // The report stands without pictures where weights or data are not at hand.

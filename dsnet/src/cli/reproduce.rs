@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use nn::checkpoint::write_atomically;
 
+use super::on_threads;
 use crate::{
     Error, Result,
     data::Source,
@@ -53,7 +54,6 @@ impl ReproduceArgs {
         }
         let file = self.config.as_deref().map(TrainOptions::read).transpose()?.unwrap_or_default();
         let mut options = self.options.or(file);
-        super::use_threads(options.threads)?;
         let data = format!("{:?}", options.data.unwrap_or(Source::Synthetic)).to_lowercase();
         let name = self.table.name();
         let out = options.out.take().unwrap_or_else(|| match self.table {
@@ -61,7 +61,7 @@ impl ReproduceArgs {
             _ => format!("runs/{name}-{data}").into(),
         });
         let request = Request { table: self.table, options, out, only: self.only, iters: self.iters };
-        let rows = reproduce(&request)?;
+        let rows = on_threads(request.options.threads, || reproduce(&request))?;
         let (table, note) = printed(self.table, &rows, &data);
         std::fs::create_dir_all(&request.out).map_err(|e| Error::io("make the folder", &request.out, e))?;
         let path = request.out.join(format!("{name}.md"));

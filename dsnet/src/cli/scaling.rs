@@ -76,7 +76,7 @@ pub struct ScalingArgs {
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
     #[command(flatten)]
-    threads: ThreadArgs,
+    pub(super) threads: ThreadArgs,
 }
 
 /// The share of a device's peaks that is reached when nothing is said.
@@ -111,7 +111,6 @@ impl ScalingArgs {
         if most.clone().any(|n| n == 0 || n > 1 << 30) {
             return Err(Error::usage("batch, cores, samples and ranks must be at least 1, and at most 2³⁰"));
         }
-        self.threads.apply()?;
         let work = Work::of(&self.model, self.classes)?;
         let (sample_seconds, source) = self.sample_seconds()?;
         let link = match (self.bandwidth, self.latency) {

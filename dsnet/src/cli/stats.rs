@@ -28,7 +28,7 @@ pub struct StatsArgs {
     #[command(flatten)]
     at: DataArgs,
     #[command(flatten)]
-    threads: ThreadArgs,
+    pub(super) threads: ThreadArgs,
 }
 
 /// What `--json` prints.
@@ -80,7 +80,6 @@ impl StatsFile {
 
 impl StatsArgs {
     pub(super) fn run(self) -> Result<()> {
-        self.threads.apply()?;
         let dataset = self.at.spec(self.data)?.open(self.split)?;
         data::look_over(&*dataset, Depth::Headers)?;
         let stats = data::class_stats(&*dataset)?;

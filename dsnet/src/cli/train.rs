@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::on_threads;
 use crate::{
     Error, Result, device,
     launch::Launch,
@@ -50,20 +51,18 @@ impl TrainArgs {
         let threads = given.threads.or_else(|| launch.as_ref().and_then(Launch::threads));
         match &launch {
             Some(launch) if launch.process > 0 => {
-                super::use_threads(threads)?;
                 let given = if self.resume { given } else { given.launched(Some(launch))? };
-                return follow(given, self.resume, launch);
+                return on_threads(threads, || follow(given, self.resume, launch));
             }
             _ => {}
         }
         if self.resume {
             let (folder, options) = reopen(given)?;
-            super::use_threads(threads.or(options.threads))?;
             let folder = folder.going_on_from(self.from);
-            return match &launch {
+            return on_threads(threads.or(options.threads), || match &launch {
                 Some(launch) => lead(&options, launch, || Ok(folder)),
                 None => train(&options.resolve()?, &folder),
-            };
+            });
         }
         let out = given.out.clone();
         let options = given.launched(launch.as_ref())?.with_defaults()?;
@@ -74,12 +73,11 @@ impl TrainArgs {
             .try_for_each(|rank| device::of_rank(config.place.gpu(rank), config.precision).map(drop))?;
         let source = format!("{:?}", config.data.source).to_lowercase();
         let name = format!("{source}-{}", config.model);
-        super::use_threads(threads)?;
         let folder = || RunFolder::create(out.as_deref(), &name, &options);
-        match &launch {
+        on_threads(threads, || match &launch {
             Some(launch) => lead(&options, launch, folder),
             None => train(&config, &folder()?),
-        }
+        })
     }
 }
 
