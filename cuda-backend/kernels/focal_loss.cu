@@ -47,12 +47,13 @@ template <class W> struct Pixel {
 };
 
 template <class T, class L>
-DEVICE void focal(const T *RESTRICT logits, const L *RESTRICT labels, const T *alpha, const T *gamma, const T *weight,
-                  T *gradient, Total *parts, i64 pixels, int classes, i64 ignore, u64 *fault, u32 ticket) {
+DEVICE void focal(const T *RESTRICT logits, const L *RESTRICT labels, const wide_t<T> *alpha, const wide_t<T> *gamma,
+                  const wide_t<T> *weight, T *gradient, Total *parts, i64 pixels, int classes, i64 ignore,
+                  u64 *fault, u32 ticket) {
     typedef wide_t<T> W;
     Total total = {0, 0};
     FOR_GRID(c, classes) {
-        const W g = wide(gamma[c]);
+        const W g = gamma[c];
         if (!(g == 0 || g >= 1)) {
             report(fault, ticket, pixels + c);
         }
@@ -70,12 +71,12 @@ DEVICE void focal(const T *RESTRICT logits, const L *RESTRICT labels, const T *a
             continue;
         }
         const Pixel<W> at = Pixel<W>::of(z, classes, (int)truth);
-        const W a = wide(alpha[truth]), g = wide(gamma[truth]);
+        const W a = alpha[truth], g = gamma[truth];
         total.sum -= (f64)(a * power(at.q, g) * at.log_p);
         total.count += 1;
         if (dz) {
             const W inner = g == 0 ? (W)0 : g * power(at.q, g - 1) * at.p * at.log_p;
-            const W factor = (weight ? wide(*weight) : (W)1) * a * (inner - power(at.q, g));
+            const W factor = (weight ? *weight : (W)1) * a * (inner - power(at.q, g));
             for (int j = 0; j < classes; j++) {
                 const W v = j == truth ? at.q : -(exp(wide(z[j]) - at.top) * at.share);
                 dz[j] = narrow<T>(factor == 0 ? (W)0 : factor * v);
@@ -92,8 +93,9 @@ DEVICE void focal(const T *RESTRICT logits, const L *RESTRICT labels, const T *a
 /// may be null. A label that is neither a class nor `ignore` is reported by its pixel, a γ that is neither 0 nor at least 1
 /// by pixels + class.
 #define FOCAL(T, L)                                                                                                    \
-    KERNEL(focal_loss_##T##_##L, const T *logits, const L *labels, const T *alpha, const T *gamma, const T *weight,    \
-           T *gradient, Total *parts, i64 pixels, int classes, i64 ignore, u64 *fault, u32 ticket) {                   \
+    KERNEL(focal_loss_##T##_##L, const T *logits, const L *labels, const wide_t<T> *alpha, const wide_t<T> *gamma,     \
+           const wide_t<T> *weight, T *gradient, Total *parts, i64 pixels, int classes, i64 ignore, u64 *fault,        \
+           u32 ticket) {                                                                                               \
         focal(logits, labels, alpha, gamma, weight, gradient, parts, pixels, classes, ignore, fault, ticket);          \
     }
 /// The parts (16 bytes each) added up; one block.
@@ -110,5 +112,7 @@ DEVICE void focal(const T *RESTRICT logits, const L *RESTRICT labels, const T *a
             *pixels = Number<T>::from(total.count);                                                                    \
         }                                                                                                              \
     }
-#define FOCAL_LOSS(T) FOCAL(T, u8) FOCAL(T, i64) FOCAL_FINISH(T)
+#define FOCAL_LOSS(T) FOCAL(T, u8) FOCAL(T, i64)
 FOR_FLOATS(FOCAL_LOSS)
+FOCAL_FINISH(f32)
+FOCAL_FINISH(f64)

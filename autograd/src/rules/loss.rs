@@ -26,8 +26,10 @@ pub(super) fn focal_loss_input(loss: &FocalLossInput, cx: &Context<'_>) -> Gradi
     let [labels, alpha, gamma] = [1, 2, 3].map(|i| cx.input(i).map(|v| v.detach()));
     let truth = Truth::new(loss.ignore, &labels?, alpha?, gamma?)?;
     let grads = vjp(&[cx.input(0)?, cx.input(4)?], cx.grads(), |ins| {
-        let factor = truth.factor(&ins[0])?.mul(&ins[1])?;
-        Ok(vec![factor.mul(&truth.chosen.sub(&ins[0].softmax(1)?)?)?])
+        // In the type of the other operands: logits may be halves.
+        let (stored, logits) = (ins[0].meta().dtype, ins[0].cast(ins[1].meta().dtype)?);
+        let factor = truth.factor(&logits)?.mul(&ins[1])?;
+        Ok(vec![factor.mul(&truth.chosen.sub(&logits.softmax(1)?)?)?.cast(stored)?])
     })?;
     let [logits, scalar]: [Option<Var>; 2] =
         grads.try_into().map_err(|_| Error::Message("focal_loss_input: two gradients expected".into()))?;

@@ -1,9 +1,11 @@
-//! Batch normalisation of halves, with statistics and parameters in f32, against the same in f64.
+//! Batch normalisation and the focal loss of halves, with statistics and parameters in f32, against the same in f64.
 
 use autograd::{Ops, Tape, Var, gradients};
 use tensor::{
     DType, Op, Tensor,
-    ops::{BatchNorm, BatchNormApply, BatchNormInput, BatchNormReduce, BatchNormStats},
+    ops::{
+        BatchNorm, BatchNormApply, BatchNormInput, BatchNormReduce, BatchNormStats, FocalLoss, FocalLossInput,
+    },
 };
 
 use crate::{draw::Values, placed};
@@ -90,4 +92,42 @@ fn vectors_of_halves_are_refused() {
     let gamma = Tensor::ones(&[3], DType::BF16).unwrap();
     let error = Tensor::apply(BatchNorm { eps: EPS, relu: false }.into(), &[&x, &gamma, &gamma]).unwrap_err();
     assert!(error.to_string().contains("per-channel operands in f32 for bf16"), "{error}");
+}
+
+/// First and second derivatives, in the logits' type; all else is in f32.
+#[test]
+fn focal_loss_of_halves() {
+    for half in [DType::BF16, DType::F16] {
+        let mut draw = Values::new(11);
+        let x = draw.uniform(&[2, 4, 3, 5], -3.0, 3.0).cast(half).unwrap();
+        let seed = draw.any(&[2, 4, 3, 5]).cast(half).unwrap();
+        let labels = draw.indices(&[2, 3, 5], 5);
+        let [alpha, gamma] = [[0.5_f32, 1.0, 2.0, 0.25], [0.0, 1.0, 2.0, 1.5]];
+        let derivatives = |map: DType| {
+            let of = |t: &Tensor, dtype: DType| placed(&t.cast(dtype).unwrap());
+            let vector = |v: &[f32; 4]| of(&Tensor::from_slice(v, &[4]).unwrap(), map.wide());
+            let constants = [placed(&labels), vector(&alpha), vector(&gamma)].map(Var::new);
+            let [l, a, g] = constants.each_ref();
+            let leaf = || Tape::new().leaf(of(&x, map));
+            let x = leaf();
+            let losses = Var::apply(FocalLoss { ignore: 4 }.into(), &[&x, l, a, g]).unwrap();
+            let first = losses[0].backward().unwrap().get(&x).unwrap().clone();
+            let x = leaf();
+            let scale = Var::new(of(&Tensor::scalar(0.7), map.wide()));
+            let gradient = Var::apply(FocalLossInput { ignore: 4 }.into(), &[&x, l, a, g, &scale]).unwrap();
+            let second = gradients(&[&gradient[0]], &[Var::new(of(&seed, map))], &[&x], false).unwrap();
+            let second = second.into_iter().map(|v| v.unwrap().into_tensor());
+            [first].into_iter().chain(second).collect::<Vec<_>>()
+        };
+        let rounding = if half == DType::F16 { 2.0_f64.powi(-10) } else { 2.0_f64.powi(-7) };
+        let (got, want) = (derivatives(half), derivatives(DType::F64));
+        for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+            assert_eq!(got.dtype(), half, "derivative {i}");
+            let (got, want) = (got.to_f64_vec().unwrap(), want.to_f64_vec().unwrap());
+            let largest = want.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+            for (got, want) in got.iter().zip(&want) {
+                assert!((got - want).abs() <= largest * rounding, "{half}, {i}: {got}, in f64 {want}");
+            }
+        }
+    }
 }

@@ -62,8 +62,9 @@ pub(crate) fn focal_loss(run: &Run, op: &FocalLoss, ins: &[&Tensor]) -> Result<O
     let wanted = Wanted { weight: 0, gradient: 0, parts: parts.address() };
     let blocks = launch(run, ins, op.ignore, &wanted)?;
     let new = |dtype: DType| run.empty(&[], dtype, Format::Contiguous);
-    let (sum, count) = (new(ins[0].dtype())?, new(ins[0].dtype())?);
-    run.kernel("focal_loss", &format!("focal_loss_finish_{}", suffix(ins[0].dtype())))?
+    let wide = ins[0].dtype().wide();
+    let (sum, count) = (new(wide)?, new(wide)?);
+    run.kernel("focal_loss", &format!("focal_loss_finish_{}", suffix(wide)))?
         .arg(parts.address())
         .arg(address(&sum)?)
         .arg(address(&count)?)

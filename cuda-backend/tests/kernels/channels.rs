@@ -144,10 +144,11 @@ fn focal_losses() {
                 let mut truth = whole(&[pixels], classes, DType::I64, 2).to_vec::<i64>().unwrap();
                 truth.iter_mut().step_by(9).for_each(|t| *t = ignore);
                 let labels = Tensor::from_slice(&truth, &[pixels]).unwrap().cast(label).unwrap();
-                let per_class = |v: [f64; 7]| Tensor::from_slice(&v, &[7]).unwrap().cast(dtype).unwrap();
+                let wide = dtype.wide();
+                let per_class = |v: [f64; 7]| Tensor::from_slice(&v, &[7]).unwrap().cast(wide).unwrap();
                 let alpha = per_class([1.0, 0.5, 2.0, 1.25, 0.25, 1.0, 3.0]);
                 let gamma = per_class([0.0, 1.0, 2.0, 2.5, 0.0, 1.5, 5.0]);
-                let weight = Tensor::scalar(0.75_f64).cast(dtype).unwrap();
+                let weight = Tensor::scalar(0.75_f64).cast(wide).unwrap();
                 let sums = cpu(FocalLoss { ignore }, &[&x, &labels, &alpha, &gamma]);
                 let gradient = &cpu(FocalLossInput { ignore }, &[&x, &labels, &alpha, &gamma, &weight])[0];
 
@@ -162,11 +163,11 @@ fn focal_losses() {
                     [256, 1, 1],
                     &[&mx, &ml, &ma, &mg, &mw, &dz, &parts, &n, &k, &ignore, &fault, &9_u32],
                 );
-                let (sum, count) = (Memory::new(1, dtype), Memory::new(1, dtype));
-                let finish = format!("focal_loss_finish_{dtype}");
+                let (sum, count) = (Memory::new(1, wide), Memory::new(1, wide));
+                let finish = format!("focal_loss_finish_{wide}");
                 host.launch(&finish, [1, 1, 1], [256, 1, 1], &[&parts, &sum, &count, &3_i32]);
-                near(&sum.read(&[], dtype, ROW), &sums[0], 16.0, 1.0, &kernel);
-                equal(&count.read(&[], dtype, ROW), &sums[1], "labelled pixels");
+                near(&sum.read(&[], wide, ROW), &sums[0], 16.0, 1.0, &kernel);
+                equal(&count.read(&[], wide, ROW), &sums[1], "labelled pixels");
                 near(&dz.read(&[pixels, classes], dtype, ROW), gradient, 16.0, 0.1, &kernel);
                 assert_eq!(fault.values::<i64>(), [-1]);
                 // One after the other is the same.

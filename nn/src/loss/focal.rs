@@ -3,7 +3,7 @@
 use autograd::Var;
 use tensor::{Op, Ops, Tensor, ops};
 
-use super::{ClassBalance, IGNORE, widened};
+use super::{ClassBalance, IGNORE};
 use crate::{Collective, Error, Result, collective::Solo};
 
 /// `−αᵢ·(1 − p)^γᵢ·ln p` at each labelled pixel of true class `i`, p its softmax probability, averaged over the
@@ -55,8 +55,8 @@ pub(super) fn focal_sum(
     balance: &ClassBalance,
     ignore: i64,
 ) -> Result<(Var, Var)> {
-    let logits = widened(logits)?;
-    let (device, dtype) = (logits.device(), logits.tensor().dtype());
+    // Logits in 16 bits are computed with as they are read, and their gradient is rounded as it is written.
+    let (device, dtype) = (logits.device(), logits.tensor().dtype().wide());
     let classes = balance.alpha.len();
     if logits.dims().get(1) != Some(&classes) {
         let why = format!("logits of dims {:?} do not have the {classes} classes of the loss", logits.dims());
@@ -67,7 +67,7 @@ pub(super) fn focal_sum(
     };
     let (alpha, gamma) = (vector(&balance.alpha)?, vector(&balance.gamma)?);
     let op = Op::from(ops::FocalLoss { ignore });
-    let mut outs = Var::apply(op, &[&logits, &Var::new(labels.clone()), &alpha, &gamma])?.into_iter();
+    let mut outs = Var::apply(op, &[logits, &Var::new(labels.clone()), &alpha, &gamma])?.into_iter();
     match (outs.next(), outs.next()) {
         (Some(sum), Some(count)) => Ok((sum, count)),
         _ => Err(Error::config("focal_loss", "the operation has two results")),

@@ -2,23 +2,30 @@
 //! vectorised across pixels, whatever the number of classes.
 
 use super::math::{Real, select};
+use crate::Element;
 
-/// Reads up to `B` pixels of `k` classes into `block` `[k, B]`; columns beyond the pixels keep what they held.
+/// Reads up to `B` pixels of `k` classes into `block` `[k, B]`, each number as `widen` makes it; columns beyond the pixels keep
+/// what they held.
 ///
 /// Not inlined into loops for wider instruction sets: there the compiler would take scattering stores, which are slower than
 /// one store after the other.
 #[inline(never)]
-pub(crate) fn load<T: Real, const B: usize>(x: &[T], k: usize, block: &mut [T]) {
+pub(crate) fn load<T: Element, R, const B: usize>(
+    x: &[T],
+    k: usize,
+    block: &mut [R],
+    widen: impl Fn(T) -> R,
+) {
     for (p, pixel) in x.chunks_exact(k).take(B).enumerate() {
         for (row, &v) in block.chunks_exact_mut(B).zip(pixel) {
-            row[p] = v;
+            row[p] = widen(v);
         }
     }
 }
 
 /// Writes up to `B` pixels of `k` classes from `block` `[k, B]`.
 #[inline(always)]
-pub(crate) fn store<T: Real, const B: usize>(block: &[T], k: usize, y: &mut [T]) {
+pub(crate) fn store<T: Element, const B: usize>(block: &[T], k: usize, y: &mut [T]) {
     for (p, pixel) in y.chunks_exact_mut(k).take(B).enumerate() {
         for (row, v) in block.chunks_exact(B).zip(pixel) {
             *v = row[p];

@@ -47,6 +47,7 @@ fn takes_bf16(op: &Op, ins: &[&Tensor]) -> bool {
         Op::AvgPool2d(_) | Op::AvgPool2dInput(_) => maps(1),
         Op::BatchNorm(_) | Op::BatchNormStats(_) | Op::BatchNormApply(_) => maps(1),
         Op::BatchNormReduce(_) | Op::BatchNormInput(_) => maps(2),
+        Op::FocalLoss(_) | Op::FocalLossInput(_) => maps(1),
         Op::Full(_) | Op::Arange(_) | Op::Reshape(_) | Op::Permute(_) | Op::BroadcastTo(_) | Op::Slice(_) => {
             false
         }
@@ -55,7 +56,7 @@ fn takes_bf16(op: &Op, ins: &[&Tensor]) -> bool {
         Op::Random(_) | Op::Compare(_) | Op::Reduce(_) | Op::ArgReduce(_) => false,
         Op::Bincount(_) | Op::Histogram(_) | Op::ScatterAdd(_) | Op::MatMul(_) => false,
         Op::Resize2d(_) | Op::Resize2dInput(_) | Op::Softmax(_) | Op::LogSoftmax(_) => false,
-        Op::FocalLoss(_) | Op::FocalLossInput(_) | Op::Update(_) | Op::SquareSum(_) => false,
+        Op::Update(_) | Op::SquareSum(_) => false,
     }
 }
 

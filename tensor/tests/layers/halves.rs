@@ -68,6 +68,22 @@ proptest! {
     }
 
     #[test]
+    fn focal_losses(dims in dims(), seed in any::<u32>(), place in place(), powers: bool) {
+        let seed = seed.into();
+        let [n, k, height, width] = dims;
+        let x = half(&dims, seed, place);
+        // The last class is ignored.
+        let labels: Vec<u8> = (0..n * height * width).map(|i| ((i * 7 + i / 5) % k) as u8).collect();
+        let labels = Tensor::from_vec(labels, &[n, height, width]).unwrap();
+        let alpha = Array::random(&[k], seed + 1).map(f64::abs).tensor(DType::F32, Place::RowMajor);
+        let exponents = if powers { [0.0_f32, 1.5, 3.0] } else { [0.0, 1.0, 2.0] };
+        let gamma = Tensor::from_vec((0..k).map(|c| exponents[c % 3]).collect(), &[k]).unwrap();
+        let ignore = k as i64 - 1;
+        same_bits(FocalLoss { ignore }, &[&x, &labels, &alpha, &gamma]);
+        same_bits(FocalLossInput { ignore }, &[&x, &labels, &alpha, &gamma, &Tensor::scalar(0.3_f32)]);
+    }
+
+    #[test]
     fn pools(dims in dims(), seed in any::<u32>(), place in place(), overlap: bool) {
         let seed = seed.into();
         let x = half(&dims, seed, place);

@@ -77,7 +77,7 @@ pub fn batch_norm_input() {
     });
 }
 
-/// Runs a check on logits, labels (some of them ignored), α, γ and the gradient of the sum.
+/// Runs a check on logits, labels (some of them ignored), α, γ and the gradient of the sum, these three in f32 for halves.
 fn each_loss(run: impl Fn([&Tensor; 5], i64)) {
     for dtype in FLOATS {
         for label in [DType::U8, DType::I64] {
@@ -87,10 +87,10 @@ fn each_loss(run: impl Fn([&Tensor; 5], i64)) {
                 outer.remove(1);
                 // Class 5 is ignored here.
                 let labels = integers(&outer, label, 6, 7);
-                let vector = |v: [f64; 6]| Tensor::from_slice(&v, &[6]).unwrap().cast(dtype).unwrap();
+                let vector = |v: [f64; 6]| Tensor::from_slice(&v, &[6]).unwrap().cast(dtype.wide()).unwrap();
                 let (alpha, gamma) =
                     (vector([1.0, 0.5, 2.0, 1.25, 0.25, 3.0]), vector([0.0, 1.0, 2.0, 2.5, 1.5, 5.0]));
-                let g = Tensor::scalar(0.75_f64).cast(dtype).unwrap();
+                let g = Tensor::scalar(0.75_f64).cast(dtype.wide()).unwrap();
                 run([&x, &labels, &alpha, &gamma, &g], 5);
             }
         }

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 mod tests;
 
 /// Work worth a task of its own, in floating-point operations.
-const TASK_FLOPS: usize = 2_000_000;
+pub(crate) const TASK_FLOPS: usize = 2_000_000;
 /// Inner dimension handled at once: a panel of B of this depth stays in the first-level cache.
 const DEPTH: usize = 256;
 /// Rows of A handled at once: with [`DEPTH`] they stay in the second-level cache.

@@ -1,18 +1,19 @@
 //! CPU kernels over `[pixels, classes]`, in blocks of pixels. Sums are in f64 and in order, so that they are the
 //! same for every number of threads.
 
+use num_traits::One;
 use rayon::prelude::*;
 use smallvec::smallvec;
 
 use super::*;
 use crate::{
-    Format, Outputs, Tensor,
+    Element, Format, Outputs, Tensor,
     cpu::{
         self, columns,
         dispatch::vectorized,
-        dispatch_float,
         math::{Real, select},
         pixels::{from_pixels, pixels},
+        stored::{Stored, dispatch_stored, store_all},
     },
     layout::place,
 };
@@ -64,10 +65,10 @@ impl<T: Real> Block<T> {
 
 vectorized! {
     /// Fills in everything but the classes from up to `BLOCK` pixels of `k` logits.
-    fn probabilities<T: Real>(logits: &[T], k: usize, block: &mut Block<T>) {
-        columns::load::<T, BLOCK>(logits, k, &mut block.exponentials);
-        let top = columns::maximum::<T, BLOCK>(&block.exponentials);
-        let zero = [T::zero(); BLOCK];
+    fn probabilities<S: Stored>(logits: &[S], k: usize, block: &mut Block<S::Real>) {
+        columns::load::<_, _, BLOCK>(logits, k, &mut block.exponentials, S::load);
+        let top = columns::maximum::<S::Real, BLOCK>(&block.exponentials);
+        let zero = [S::Real::ZERO; BLOCK];
         let (mut own_logit, mut own, mut others) = (zero, zero, zero);
         for (j, row) in block.exponentials.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
             for b in 0..BLOCK {
@@ -75,14 +76,14 @@ vectorized! {
                 let e = v.fast_exp();
                 let is_own = block.classes[b] == j as u32;
                 row[b] = e;
-                own_logit[b] += select(is_own, v, T::zero());
-                own[b] += select(is_own, e, T::zero());
-                others[b] += select(is_own, T::zero(), e);
+                own_logit[b] += select(is_own, v, S::Real::ZERO);
+                own[b] += select(is_own, e, S::Real::ZERO);
+                others[b] += select(is_own, S::Real::ZERO, e);
             }
         }
         for b in 0..BLOCK {
             let sum = own[b] + others[b];
-            block.share[b] = T::one() / sum;
+            block.share[b] = S::Real::one() / sum;
             // What rounding took from the sum: near p = 1 it is all that ln p consists of.
             let lost = others[b] - (sum - own[b]);
             block.log_p[b] = own_logit[b] - (sum.fast_ln() + lost * block.share[b]);
@@ -132,9 +133,10 @@ vectorized! {
         }
     }
 
-    /// Writes up to `BLOCK` pixels of `k` gradients.
-    fn write<T: Real>(block: &Block<T>, k: usize, y: &mut [T]) {
-        columns::store::<T, BLOCK>(&block.exponentials, k, y);
+    /// Writes up to `BLOCK` pixels of `k` gradients, rounded in `rounded` `[K, BLOCK]` before they are turned.
+    fn write<S: Stored>(block: &Block<S::Real>, k: usize, rounded: &mut [S], y: &mut [S]) {
+        store_all(&block.exponentials, rounded);
+        columns::store::<S, BLOCK>(rounded, k, y);
     }
 }
 
@@ -187,7 +189,7 @@ impl<'a, T: Real> Operands<'a, T> {
     }
 
     /// Fills a block from up to `BLOCK` pixels from `start` on, whose logits are given.
-    fn fill(&self, start: usize, logits: &[T], block: &mut Block<T>) -> Result<()> {
+    fn fill<S: Stored<Real = T>>(&self, start: usize, logits: &[S], block: &mut Block<T>) -> Result<()> {
         (block.classes, block.alpha, block.gamma) = ([NONE; BLOCK], [T::zero(); BLOCK], [T::zero(); BLOCK]);
         for (b, pixel) in (start..self.pixels()).take(BLOCK).enumerate() {
             let label = self.label(pixel);
@@ -200,7 +202,7 @@ impl<'a, T: Real> Operands<'a, T> {
                 block.gamma[b] = self.gamma[label as usize];
             }
         }
-        probabilities(logits, self.alpha.len(), block);
+        probabilities::<S>(logits, self.alpha.len(), block);
         powers(block);
         if !self.small {
             for b in 0..BLOCK {
@@ -225,7 +227,12 @@ impl<'a, T: Real> Operands<'a, T> {
     }
 
     /// The losses of the pixels of a task, added up, and the number of those that count.
-    fn loss(&self, start: usize, logits: &[T], block: &mut Block<T>) -> Result<(f64, usize)> {
+    fn loss<S: Stored<Real = T>>(
+        &self,
+        start: usize,
+        logits: &[S],
+        block: &mut Block<T>,
+    ) -> Result<(f64, usize)> {
         let k = self.alpha.len();
         let (mut sum, mut count) = (0.0, 0);
         for start in (start..(start + TASK).min(self.pixels())).step_by(BLOCK) {
@@ -241,13 +248,13 @@ impl<'a, T: Real> Operands<'a, T> {
     }
 
     /// The gradients of the logits of the pixels of a task, whose losses weigh `weight` in the result.
-    fn gradient(
+    fn gradient<S: Stored<Real = T>>(
         &self,
         start: usize,
-        logits: &[T],
-        y: &mut [T],
+        logits: &[S],
+        y: &mut [S],
         weight: T,
-        block: &mut Block<T>,
+        (block, rounded): (&mut Block<T>, &mut [S]),
     ) -> Result<()> {
         let k = self.alpha.len();
         for (i, y) in y.chunks_mut(BLOCK * k).enumerate() {
@@ -255,7 +262,7 @@ impl<'a, T: Real> Operands<'a, T> {
             self.fill(start, &logits[start * k..], block)?;
             let factors = factors(block, weight);
             gradients(block, &factors);
-            write(block, k, y);
+            write(block, k, rounded, y);
         }
         Ok(())
     }
@@ -267,47 +274,54 @@ fn dense(t: &Tensor) -> Result<Tensor> {
 
 impl FocalLoss {
     pub(crate) fn cpu(&self, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
+        dispatch_stored!("focal_loss", ins[0].dtype(), S => self.sum::<S>(ins))
+    }
+
+    fn sum<S: Stored>(&self, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
         let (x, labels, per_class) = (pixels(ins[0])?, dense(ins[1])?, [dense(ins[2])?, dense(ins[3])?]);
-        dispatch_float!("focal_loss", x.dtype(), T => {
-            let operands = Operands::<T>::new(ins, &labels, &per_class, self.ignore)?;
-            let logits = cpu::slice(&x)?;
-            let parts: Vec<_> = (0..operands.pixels().div_ceil(TASK))
-                .into_par_iter()
-                .map_init(
-                    || Block::new(operands.alpha.len()),
-                    |block, task| operands.loss(task * TASK, logits, block),
-                )
-                .collect();
-            let (mut sum, mut count) = (0.0, 0);
-            for part in parts {
-                let (s, n) = part?;
-                (sum, count) = (sum + s, count + n);
-            }
-            Ok(smallvec![Tensor::scalar(T::narrow(sum)), Tensor::scalar(T::narrow(count as f64))])
-        })
+        let operands = Operands::<S::Real>::new(ins, &labels, &per_class, self.ignore)?;
+        let logits = cpu::slice::<S>(&x)?;
+        let parts: Vec<_> = (0..operands.pixels().div_ceil(TASK))
+            .into_par_iter()
+            .map_init(
+                || Block::new(operands.alpha.len()),
+                |block, task| operands.loss(task * TASK, logits, block),
+            )
+            .collect();
+        let (mut sum, mut count) = (0.0, 0);
+        for part in parts {
+            let (s, n) = part?;
+            (sum, count) = (sum + s, count + n);
+        }
+        let scalar = |v: f64| Tensor::scalar(S::Real::narrow(v));
+        Ok(smallvec![scalar(sum), scalar(count as f64)])
     }
 }
 
 impl FocalLossInput {
     pub(crate) fn cpu(&self, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
+        dispatch_stored!("focal_loss_input", ins[0].dtype(), S => self.gradient::<S>(ins))
+    }
+
+    fn gradient<S: Stored>(&self, ins: &[&Tensor]) -> Result<Outputs<Tensor>> {
         let (x, labels, per_class) = (pixels(ins[0])?, dense(ins[1])?, [dense(ins[2])?, dense(ins[3])?]);
-        dispatch_float!("focal_loss_input", x.dtype(), T => {
-            let operands = Operands::<T>::new(ins, &labels, &per_class, self.ignore)?;
-            let weight = cpu::slice::<T>(ins[4])?[0];
-            let (logits, k) = (cpu::slice(&x)?, operands.alpha.len());
-            let mut parts: Vec<Result<()>> = Vec::new();
-            let y = from_pixels(ins[0].dims(), |y: &mut [T]| {
-                parts = y
-                    .par_chunks_mut(TASK * k)
-                    .enumerate()
-                    .map_init(
-                        || Block::new(k),
-                        |block, (task, y)| operands.gradient(task * TASK, logits, y, weight, block),
-                    )
-                    .collect();
-            })?;
-            parts.into_iter().collect::<Result<()>>()?;
-            Ok(smallvec![y])
-        })
+        let operands = Operands::<S::Real>::new(ins, &labels, &per_class, self.ignore)?;
+        let weight = cpu::slice::<S::Real>(ins[4])?[0];
+        let (logits, k) = (cpu::slice::<S>(&x)?, operands.alpha.len());
+        let mut parts: Vec<Result<()>> = Vec::new();
+        let y = from_pixels(ins[0].dims(), |y: &mut [S]| {
+            parts = y
+                .par_chunks_mut(TASK * k)
+                .enumerate()
+                .map_init(
+                    || (Block::new(k), vec![S::ZERO; k * BLOCK]),
+                    |(block, rounded), (task, y)| {
+                        operands.gradient(task * TASK, logits, y, weight, (block, rounded))
+                    },
+                )
+                .collect();
+        })?;
+        parts.into_iter().collect::<Result<()>>()?;
+        Ok(smallvec![y])
     }
 }

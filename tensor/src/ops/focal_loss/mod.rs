@@ -11,11 +11,12 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::{
     Cost, Error, Meta, OpDef, Result,
-    op::{one, operands, same_float},
+    op::{one, operands},
 };
 
-/// Operands: logits `[N, K, …]`, labels `[N, …]` (u8 or i64), `α` `[K]`, `γ` `[K]` (γ = 0 or γ ≥ 1). Results, scalars of the
-/// logits' type: the sum of the losses over all labelled pixels, and the number of those pixels.
+/// Operands: logits `[N, K, …]`, labels `[N, …]` (u8 or i64), `α` `[K]`, `γ` `[K]` (γ = 0 or γ ≥ 1). Results, scalars: the sum
+/// of the losses over all labelled pixels, and the number of those pixels. All numbers but logits are of the type that the logits
+/// are computed with: f32 for 16-bit ones.
 /// A label that is neither below K nor `ignore` is an error that names its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FocalLoss {
@@ -24,7 +25,7 @@ pub struct FocalLoss {
 }
 
 /// Operands: logits, labels, `α`, `γ` as for [`FocalLoss`], and the scalar gradient of the sum. Result: the
-/// gradient of the logits.
+/// gradient of the logits, in their type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FocalLossInput {
     /// Label of pixels that take no part.
@@ -36,8 +37,10 @@ fn check(op: &'static str, ins: &[Meta]) -> Result<()> {
     if labels.dtype.is_float() {
         return Err(Error::dtype(op, ins, "wants integer labels (u8 or i64)"));
     }
-    for m in ins.iter().skip(2) {
-        same_float(op, &[logits.clone(), m.clone()])?;
+    let wide = logits.dtype.wide();
+    if !wide.is_float() || ins.iter().skip(2).any(|m| m.dtype != wide) {
+        let what = "wants floating-point logits, and α, γ and gradient in the type they are computed with";
+        return Err(Error::dtype(op, ins, what));
     }
     if logits.rank() < 2 {
         return Err(Error::shape(op, ins, "wants logits [N, K, …]"));
@@ -64,7 +67,7 @@ impl OpDef for FocalLoss {
     fn infer(&self, ins: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
         operands::<4>("focal_loss", ins)?;
         check("focal_loss", ins)?;
-        let scalar = Meta::new(&[][..], ins[0].dtype);
+        let scalar = Meta::new(&[][..], ins[0].dtype.wide());
         Ok(smallvec![scalar.clone(), scalar])
     }
 

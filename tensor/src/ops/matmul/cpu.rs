@@ -1,11 +1,13 @@
 //! CPU kernel: one product for each pair of matrices, operands read where they lie.
 
+use rayon::prelude::*;
+
 use super::*;
 use crate::{
     Element, Format, Layout, Outputs, Tensor,
     cpu::{
         dispatch_float,
-        gemm::{MatRef, gemm},
+        gemm::{MatRef, TASK_FLOPS, gemm},
         output,
         simd::Scalar,
         slice,
@@ -27,9 +29,11 @@ fn run<T: Element + Scalar>(ins: &[&Tensor], out: &[usize]) -> Result<Outputs<Te
         if m * n == 0 {
             return;
         }
-        for (i, y) in y.chunks_exact_mut(m * n).enumerate() {
-            gemm(m, k, n, a.matrix(i), b.matrix(i), y);
-        }
+        // A product that is one task by itself, as one summed over many rows, shares the threads with its neighbours.
+        y.par_chunks_exact_mut(m * n)
+            .with_min_len(TASK_FLOPS / (2 * m * n).saturating_mul(k).max(1))
+            .enumerate()
+            .for_each(|(i, y)| gemm(m, k, n, a.matrix(i), b.matrix(i), y));
     })?;
     Ok(smallvec::smallvec![y])
 }

@@ -26,7 +26,7 @@ const TASK: usize = 32 * 1024;
 vectorized! {
     /// Softmax, or its logarithm, of up to `B` pixels of `k` classes.
     fn softmax_block<T: Real, const B: usize>(x: &[T], y: &mut [T], k: usize, log: bool, block: &mut [T]) {
-        columns::load::<T, B>(x, k, block);
+        columns::load::<_, _, B>(x, k, block, |v: T| v);
         let top = columns::maximum::<T, B>(block);
         let mut sum = [T::zero(); B];
         for row in block.as_chunks_mut::<B>().0 {
