@@ -28,7 +28,7 @@ pub struct AdjustArgs {
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
     /// How much of the weights to take out: above 0, up to 1 for all
-    #[arg(long, value_name = "X", default_value_t = 0.5)]
+    #[arg(long, value_name = "X", default_value_t = 0.75)]
     strength: f64,
     /// File to write: the model for inference
     #[arg(long, value_name = "FILE")]

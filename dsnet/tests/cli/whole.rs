@@ -43,9 +43,9 @@ fn train_then_eval_then_predict() {
         [&["adjust", weights, out, "--train-images=12"][..], &spec].concat()
     };
     let out = "--out=adjusted.safetensors";
-    assert!(succeeds(at, &adjust(weights, out)).contains("to the power 0.5"));
+    assert!(succeeds(at, &adjust(weights, out)).contains("to the power 0.75"));
     let error = fails(at, 1, &adjust("--weights=adjusted.safetensors", "--out=again.safetensors"));
-    assert!(error.contains("adjusted.safetensors") && error.contains("0.5 already"), "{error}");
+    assert!(error.contains("adjusted.safetensors") && error.contains("0.75 already"), "{error}");
     assert!(fails(at, 2, &[&adjust(weights, out)[..], &["--strength=2"]].concat()).contains("not 2"));
     assert!(fails(at, 2, &adjust(weights, "--out=run/../run/best.safetensors")).contains("another --out"));
     let text = succeeds(at, &[&["eval", "--weights=adjusted.safetensors", "--json=-"][..], &spec].concat());
