@@ -121,7 +121,10 @@ pub fn compile(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use nn::Initializer;
+    use rayon::prelude::*;
     use tensor::{ops::Distribution, rng::Key};
 
     use super::*;
@@ -226,6 +229,30 @@ mod tests {
             assert_eq!(run(2), one);
             assert_eq!(run(3), one);
         }
+    }
+
+    /// On the threads of a pool, which take up another run while they wait in one, and on threads of their own.
+    #[test]
+    fn a_plan_runs_many_times_at_once() {
+        let (done, over) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let images: Vec<Tensor> = (0..24).map(|key| noise(&[1, 3, 72, 104], key)).collect();
+            let net = model("dsnet-0.5", &images[0]);
+            let plan =
+                compile(&net, images[0].dims(), Given::Numbers, Wanted::Logits, Precision::F32).unwrap();
+            let run = |image: &Tensor| plan.run(&[image]).unwrap()[0].to_vec::<f32>().unwrap();
+            let alone: Vec<_> = images.iter().map(run).collect();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+            assert!(pool.install(|| images.par_iter().map(run).collect::<Vec<_>>()) == alone);
+            // As many as there are threads, for long enough that one comes when another waits.
+            let again = || (0..10).all(|_| images.iter().map(run).eq(alone.iter().cloned()));
+            std::thread::scope(|scope| {
+                let both = [scope.spawn(again), scope.spawn(again)];
+                assert!(both.map(|one| one.join().unwrap()) == [true; 2]);
+            });
+            done.send(()).unwrap();
+        });
+        over.recv_timeout(Duration::from_secs(120)).expect("a run waits for another, or failed");
     }
 
     #[test]

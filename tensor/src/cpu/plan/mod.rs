@@ -1,4 +1,4 @@
-//! Graphs on the CPU: weights packed once, values in one arena, each step a call of a kernel.
+//! Graphs on the CPU: weights packed once, the values of a run in one arena, each step a call of a kernel.
 
 mod arena;
 mod bytes;
@@ -13,7 +13,7 @@ mod slab;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -38,7 +38,9 @@ pub(super) struct CpuPlan {
     /// Constants that are read as maps.
     known: HashMap<ValueId, Tensor>,
     layout: memory::Layout,
-    arena: Mutex<CpuBuffer>,
+    /// Arenas that no run uses. Runs at the same time have one each: none waits for another, which may be further down on its
+    /// own stack, since a thread of a pool takes up other work while it waits.
+    arenas: Mutex<Vec<CpuBuffer>>,
 }
 
 /// A node as it is run.
@@ -92,8 +94,12 @@ impl CpuPlan {
         let layout = memory::plan(graph);
         let results = graph.nodes.iter().flat_map(|node| &node.outs).copied();
         let made = results.filter(|id| graph.outputs.contains(id)).collect();
-        let arena = Mutex::new(CpuBuffer::new(layout.bytes)?);
-        Ok(Self { graph: graph.clone(), steps, made, known: known_maps(graph)?, layout, arena })
+        let arenas = Mutex::new(vec![CpuBuffer::new(layout.bytes)?]);
+        Ok(Self { graph: graph.clone(), steps, made, known: known_maps(graph)?, layout, arenas })
+    }
+
+    fn arenas(&self) -> MutexGuard<'_, Vec<CpuBuffer>> {
+        self.arenas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn step(&self, node: &Node, prepared: &Prepared, memory: &Memory<'_>) -> Result<()> {
@@ -128,13 +134,18 @@ impl CpuPlan {
 }
 
 impl Plan for CpuPlan {
+    fn run(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        // A thread that is none of the pool's hands the whole run over, and not each step.
+        rayon::scope(|_| self.run_timed(inputs, &mut |_, _| {}))
+    }
+
     fn run_timed(&self, inputs: &[&Tensor], tick: &mut dyn FnMut(usize, Duration)) -> Result<Vec<Tensor>> {
         self.graph.check_inputs(inputs)?;
         let inputs = inputs.iter().map(|t| t.to_format(Format::ChannelsLast)).collect::<Result<Vec<_>>>()?;
         let room = |&id| CpuBuffer::new(self.graph.meta(id).bytes());
         let mut made = self.made.iter().map(room).collect::<Result<Vec<_>>>()?;
-        // A run that failed half-way leaves values that the next one writes anew.
-        let mut arena = self.arena.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = self.arenas().pop();
+        let mut arena = free.map_or_else(|| CpuBuffer::new(self.layout.bytes), Ok)?;
         let made_here = self.made.iter().copied().zip(&mut made);
         let memory = Memory::new(&self.graph, &self.layout, &mut arena, &inputs, &self.known, made_here)?;
         for (i, (node, prepared)) in self.graph.nodes.iter().zip(&self.steps).enumerate() {
@@ -142,6 +153,7 @@ impl Plan for CpuPlan {
             self.step(node, prepared, &memory)?;
             tick(i, start.elapsed());
         }
+        self.arenas().push(arena);
         let tensor = |(&id, buffer): (_, CpuBuffer)| {
             let meta = self.graph.meta(id);
             let layout = Layout::dense(&meta.dims, Format::ChannelsLast);
