@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::backend::kernel;
-use crate::{DType, Meta, Op, Ops, Outputs, Result, Tensor};
+use crate::{DType, Meta, Op, Ops, Outputs, Result, Tensor, ops::Reduction};
 
 /// Runs an operation with 16-bit floats among its operands or results.
 pub(super) fn run(op: &Op, ins: &[&Tensor], outs: &[Meta]) -> Result<Outputs<Tensor>> {
@@ -48,12 +48,13 @@ fn takes_bf16(op: &Op, ins: &[&Tensor]) -> bool {
         Op::BatchNorm(_) | Op::BatchNormStats(_) | Op::BatchNormApply(_) => maps(1),
         Op::BatchNormReduce(_) | Op::BatchNormInput(_) => maps(2),
         Op::FocalLoss(_) | Op::FocalLossInput(_) => maps(1),
+        Op::Reduce(op) => matches!(op.kind, Reduction::Sum | Reduction::Mean) && maps(1),
         Op::Full(_) | Op::Arange(_) | Op::Reshape(_) | Op::Permute(_) | Op::BroadcastTo(_) | Op::Slice(_) => {
             false
         }
         Op::Unslice(_) | Op::Cast(_) | Op::Copy(_) | Op::Select(_) | Op::Cat(_) | Op::Gather(_) => false,
         Op::ChannelShuffle(_) | Op::Interleave(_) | Op::Deinterleave(_) => false,
-        Op::Random(_) | Op::Compare(_) | Op::Reduce(_) | Op::ArgReduce(_) => false,
+        Op::Random(_) | Op::Compare(_) | Op::ArgReduce(_) => false,
         Op::Bincount(_) | Op::Histogram(_) | Op::ScatterAdd(_) | Op::MatMul(_) => false,
         Op::Resize2d(_) | Op::Resize2dInput(_) | Op::Softmax(_) | Op::LogSoftmax(_) => false,
         Op::Update(_) | Op::SquareSum(_) => false,

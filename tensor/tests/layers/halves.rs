@@ -84,6 +84,15 @@ proptest! {
     }
 
     #[test]
+    fn sums(dims in dims(), seed in any::<u32>(), place in place(), kept in 0usize..4, mean: bool, keep: bool) {
+        let x = half(&dims, seed.into(), place);
+        let kind = if mean { Reduction::Mean } else { Reduction::Sum };
+        for axes in [(0..4).filter(|&axis| axis != kept).collect::<tensor::Dims>(), [kept].into_iter().collect()] {
+            same_bits(Reduce { kind, axes, keep }, &[&x]);
+        }
+    }
+
+    #[test]
     fn pools(dims in dims(), seed in any::<u32>(), place in place(), overlap: bool) {
         let seed = seed.into();
         let x = half(&dims, seed, place);

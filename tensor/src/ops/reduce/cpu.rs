@@ -103,6 +103,7 @@ impl Reduce {
             match (self.kind, x.dtype()) {
                 (Reduction::Sum | Reduction::Mean, DType::F32) => self.fold::<Sum<f32>>(x, dims),
                 (Reduction::Sum | Reduction::Mean, DType::F64) => self.fold::<Sum<f64>>(x, dims),
+                (Reduction::Sum | Reduction::Mean, DType::BF16) => self.fold::<Sum<half::bf16>>(x, dims),
                 (Reduction::Sum | Reduction::Mean, DType::I64) => self.fold::<Sum<i64>>(x, dims),
                 (Reduction::Sum | Reduction::Mean, DType::U8) => self.fold::<Sum<u8>>(x, dims),
                 (Reduction::Max, DType::F32) => self.fold::<Max<f32>>(x, dims),

@@ -5,7 +5,9 @@
 
 use std::marker::PhantomData;
 
-use crate::Element;
+use half::bf16;
+
+use crate::{Element, cpu::stored::Stored};
 
 /// Elements that a lane takes before it is flushed.
 pub(super) const DEPTH: usize = 64;
@@ -75,6 +77,41 @@ sum! {
     f64, f64, f64, f64, |a, b| a + b, |s, d| s / d;
     i64, i64, i64, i64, |a, b| a.wrapping_add(b), |s, _d| s;
     u8, u32, i64, i64, |a, b| a.wrapping_add(b), |s, _d| s;
+}
+
+/// As of f32, rounded once more.
+impl Fold for Sum<bf16> {
+    type In = bf16;
+    type Lane = f32;
+    type Acc = f64;
+    type Out = bf16;
+
+    fn lane() -> f32 {
+        Sum::<f32>::lane()
+    }
+
+    fn acc() -> f64 {
+        Sum::<f32>::acc()
+    }
+
+    #[inline(always)]
+    fn step(lane: f32, x: bf16) -> f32 {
+        Sum::<f32>::step(lane, x.load())
+    }
+
+    #[inline(always)]
+    fn flush(acc: f64, lane: f32) -> f64 {
+        Sum::<f32>::flush(acc, lane)
+    }
+
+    #[inline(always)]
+    fn merge(a: f64, b: f64) -> f64 {
+        Sum::<f32>::merge(a, b)
+    }
+
+    fn finish(acc: f64, divisor: f64) -> bf16 {
+        bf16::store(Sum::<f32>::finish(acc, divisor))
+    }
 }
 
 macro_rules! extremum {
